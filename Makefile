@@ -1,0 +1,62 @@
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+PYTEST := .venv/bin/python -m pytest -n 2 --dist worksteal
+
+.PHONY: help setup setup-test run smoke demo check format test test-quick clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+setup: .venv/.done node_modules/.done static/vendor/.done ## install what running it needs: .venv, npm packages, static/vendor
+	@echo "== set up"
+
+# A stamp is newer than everything it was made from; the second time make has nothing to do.
+ifneq ($(shell cat .venv/made-in 2>/dev/null),$(CURDIR))
+.PHONY: .venv/.done
+endif
+.venv/.done: setup.cfg pyproject.toml constraints.txt tools/setup.sh
+	@tools/setup.sh python
+	@touch $@
+
+node_modules/.done: package.json package-lock.json .npmrc tools/setup.sh
+	@tools/setup.sh node
+	@touch $@
+
+static/vendor/.done: node_modules/.done tools/vendor.mjs $(wildcard static/icons.txt)
+	@tools/setup.sh vendor
+	@touch $@
+
+setup-test: setup ## install what the tests need besides: Debian's chromium, fonts-noto-cjk, freeradius-utils
+	@tools/setup.sh debian
+
+run: setup ## run the whole service over embedded stores, with a demo tenant; Ctrl-C ends it
+	@exec .venv/bin/openpns run
+
+smoke: setup ## run it on free ports in a temporary folder, drive the story of a first login, report each step
+	@.venv/bin/python -m tests.smoke
+
+demo: setup ## create the demo tenant in the data folder (make demo ARGS="--tenants 100 --accounts 1000" for a large set)
+	@.venv/bin/openpns demo $(ARGS)
+
+check: setup ## lint, format and type checks
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format: setup ## format the code and fix what ruff can fix
+	.venv/bin/ruff check --fix-only --quiet .
+	.venv/bin/ruff format .
+
+test: setup-test check ## everything: checks, all tests, smoke
+	$(PYTEST)
+	$(MAKE) smoke
+
+test-quick: setup check ## the checks and the tests that need neither a browser nor to kill anything
+	$(PYTEST) -m "not e2e and not crash"
+
+clean: ## remove what setup and the tools made; the data folder var/ stays
+	rm -rf .venv node_modules static/vendor *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	find saas tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

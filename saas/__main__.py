@@ -1,0 +1,219 @@
+"""The command `openpns`: reads settings, opens the stores, hands them to what the command is for. No logic."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from saas import __version__, config, launch
+from saas.config import ConfigError, Settings
+from saas.embedded import StoresError, stores
+from saas.errors import Unavailable
+from saas.handlers.app import make_app, serve
+from saas.jobs import runner
+from saas.kv import Kv
+from saas.migrations import migrate
+from saas.outbound import Mailer
+from saas.radius import supervisor
+from saas.radius.engine import Engine, EngineSettings
+from saas.security import Keys
+from saas.store import Store
+from saas.tenants import demo as demo_data
+from saas.tenants import platform
+from saas.tenants.scope import PlatformScope, Services, platform_scope
+from saas.tenants.verify import verify as broken
+
+log = logging.getLogger("openpns")
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[PlatformScope]:
+    """The platform's scope over the stores of the settings, indexes made and migrations done."""
+    async with stores(settings) as urls:
+        store = await Store.open(urls.mongo_url)
+        kv = await Kv.open(urls.redis_url)
+        mailer = Mailer(settings.smtp_url or "", settings.mail_from, settings.data_dir / "mail")
+        ps = platform_scope(Services(store, kv, Keys(settings.secret_key), mailer))
+        try:
+            await store.prepare()
+            for name in await migrate(ps):
+                log.info("migration %s is done", name)
+            yield ps
+        finally:
+            await kv.close()
+            store.close()
+
+
+def stopping() -> asyncio.Event:
+    """Set by SIGTERM or Ctrl-C."""
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, event.set)
+    return event
+
+
+async def web(settings: Settings, args: argparse.Namespace) -> int:
+    """Serve the consoles."""
+    stop = stopping()
+    async with opened(settings) as ps:
+        app = make_app(ps.services, secure=settings.production)
+        server = serve(app, settings.bind, settings.http_port, proxies=["127.0.0.1", "::1"])
+        log.info("web listens on %s port %d", settings.bind, settings.http_port)
+        await stop.wait()
+        server.stop()
+        await server.close_all_connections()
+    return 0
+
+
+async def radius(settings: Settings, args: argparse.Namespace) -> int:
+    """Serve one pool with worker processes."""
+    stop = stopping()
+    command = [sys.executable, "-m", "saas", "worker", "--pool", args.pool]
+    ports = [(settings.bind, settings.auth_port), (settings.bind, settings.acct_port)]
+    async with opened(settings):
+        await supervisor.run(command, args.workers, stop, ports, settings.environment())
+    return 0
+
+
+async def worker(settings: Settings, args: argparse.Namespace) -> int:
+    """One worker of a pool; `openpns radius` starts it."""
+    stop = stopping()
+    supervisor.watch_parent(stop)
+    where = EngineSettings(args.pool, settings.bind, settings.auth_port, settings.acct_port, settings.public_host)
+    async with opened(settings) as ps, Engine(ps, where):
+        await stop.wait()
+    return 0
+
+
+async def jobs(settings: Settings, args: argparse.Namespace) -> int:
+    """Do what time brings."""
+    stop = stopping()
+    async with opened(settings) as ps:
+        await runner.run(ps, stop)
+    return 0
+
+
+async def init(settings: Settings, args: argparse.Namespace) -> int:
+    """Indexes, migrations, the first platform owner."""
+    async with opened(settings) as ps:
+        password = await platform.first_owner(ps, args.email)
+    if password:
+        print(f"Platform owner {args.email}, password {password} (shown this once)")
+    else:
+        print("Indexes and migrations are done; there is a platform owner already.")
+    return 0
+
+
+async def demo(settings: Settings, args: argparse.Namespace) -> int:
+    """The demo tenant, or a dataset to measure with."""
+    async with opened(settings) as ps:
+        if args.tenants:
+            size = demo_data.Dataset(args.tenants, args.nas or args.tenants, args.accounts, args.concurrency)
+            await demo_data.fill(ps, size)
+            print(f"{size.tenants} tenants, {size.nas} devices, {size.accounts} accounts in each tenant")
+        else:
+            await demo_data.demo_tenant(ps)
+            print(f"Tenant {demo_data.SLUG}: log in with {demo_data.EMAIL} and {demo_data.PASSWORD}")
+    return 0
+
+
+async def verify(settings: Settings, args: argparse.Namespace) -> int:
+    """List every broken invariant."""
+    count = 0
+    async with opened(settings) as ps:
+        async for sentence in broken(ps):
+            print(sentence)
+            count += 1
+    print(f"{count} broken invariants" if count else "Every invariant holds.")
+    return 1 if count else 0
+
+
+async def run(settings: Settings, args: argparse.Namespace) -> int:
+    """Everything, for a first look."""
+    if settings.production:
+        raise ConfigError("openpns run makes a demo tenant; in production start the Procfile's processes instead.")
+    async with opened(settings) as ps:
+        password = await platform.first_owner(ps, launch.PLATFORM_EMAIL, launch.PLATFORM_PASSWORD)
+        if not password:
+            log.info("found the data of an earlier start in %s", settings.data_dir)
+        await demo_data.demo_tenant(ps)
+        return launch.processes(settings)
+
+
+async def hello(settings: Settings, args: argparse.Namespace) -> int:
+    """One real log-in against the running service, then its addresses."""
+    stop = stopping()
+    async with opened(settings) as ps:
+        told = await launch.hello(ps, settings)
+        if told and args.stay:
+            await stop.wait()
+    return 0 if told else 1
+
+
+Command = Callable[[Settings, argparse.Namespace], Coroutine[Any, Any, int]]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="openpns", description="VPN and broadband access as a service.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(command: Command) -> argparse.ArgumentParser:
+        found = commands.add_parser(command.__name__, help=command.__doc__, description=command.__doc__)
+        found.set_defaults(run=command)
+        return found
+
+    for plain in (web, jobs, verify, run):
+        add(plain)
+    engine = add(radius)
+    engine.add_argument("--pool", default=platform.SHARED_POOL, help="the engine pool to serve")
+    engine.add_argument("--workers", type=_count, default=1, help="worker processes that share the ports")
+    add(worker).add_argument("--pool", default=platform.SHARED_POOL)
+    first = add(init)
+    first.add_argument("--email", default=launch.PLATFORM_EMAIL, help="the first platform owner's mail address")
+    data = add(demo)
+    for name, text in (
+        ("tenants", "how many tenants t0000…; without it the demo tenant is made"),
+        ("nas", "how many devices nas-0000… in all; by default one for each tenant"),
+        ("accounts", "how many accounts u000000… in each tenant"),
+        ("concurrency", "sessions at a time for each account; 0 is without limit"),
+    ):
+        data.add_argument(f"--{name}", type=_count, default=0, help=text)
+    greet = add(hello)
+    greet.add_argument("--stay", action="store_true", help="then wait until ended")
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) > 10_000_000:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not {text!r}")
+    return int(text)
+
+
+def main() -> None:
+    """Run one command; its exit status is the process's."""
+    args = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        # the engine handles several times the datagrams on uvloop
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop if args.command == "worker" else None) as loop:
+            sys.exit(loop.run(args.run(config.load(), args)))
+    except (ConfigError, StoresError) as error:
+        sys.exit(f"openpns: {error}")
+    except Unavailable as error:
+        sys.exit(f"openpns: the {error.data.get('store', 'store')} server does not answer.")
+    except OSError as error:
+        sys.exit(f"openpns: {error.strerror or error}.")
+
+
+if __name__ == "__main__":
+    main()

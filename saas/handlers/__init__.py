@@ -1,0 +1,1 @@
+"""HTTP: routes, pages, forms. Knows operations of the domain; knows no database, no packets, no jobs."""

@@ -1,0 +1,177 @@
+"""Accounts: who may dial in, and whether they can."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from saas.errors import Denied
+from saas.handlers.admin.sessions import shown as session_rows
+from saas.handlers.base import Handler
+from saas.handlers.columns import Column, Row
+from saas.handlers.forms import Choices, FormPage
+from saas.handlers.lists import Filter, ListPage
+from saas.handlers.messages import STATES
+from saas.handlers.routes import Menu, Route
+from saas.handlers.verdicts import headline, rule_lines
+from saas.handlers.words import account_state
+from saas.i18n import N_
+from saas.permissions import Permission
+from saas.tenants import accounts, ledger, members, nas, plans, sessions, share, verdict
+from saas.tenants.paging import ListQuery, Page
+
+_STATUS = ("normal", "suspended", "closed")
+_PLAN = Column(N_("Plan"), "plan_name")
+_STATE = Column(N_("Status"), "state", "status")
+_EXPIRES = Column(N_("Expires"), "expires", sort="expires_at")
+_ONLINE = Column(N_("Online"), "online", "status")
+_ACCOUNT = Column(N_("Account"), "username", link="/accounts/{_id}", role="title")
+BRIEF_COLUMNS = (_ACCOUNT, _PLAN, _STATE, _EXPIRES, _ONLINE)
+
+
+class Accounts(ListPage):
+    """Every account of the tenant."""
+
+    title = N_("Accounts")
+    search = N_("Account, real name or mobile")
+    export = "accounts"
+    columns = (
+        _ACCOUNT,
+        Column(N_("Real name"), "member_name", link="/members/{member_id}"),
+        _PLAN,
+        _STATE,
+        _EXPIRES,
+        _ONLINE,
+        Column(N_("Opened"), "created_at", "day", role="minor"),
+    )
+    filters = (
+        Filter("status", N_("Status"), tuple((name, STATES[name][0]) for name in _STATUS)),
+        Filter("plan_id", N_("Plan")),
+    )
+    empty = N_("No accounts yet.")
+    create = ("/accounts/open", N_("Quick open"))
+
+    async def choices(self) -> Mapping[str, Choices]:
+        """The plans."""
+        return {"plan_id": list((await plans.names(self.scope)).items())}
+
+    async def rows(self, query: ListQuery) -> Page:
+        """See accounts.listing."""
+        found = await accounts.listing(self.scope, query)
+        return Page(await shown(self, found.rows), found.next)
+
+
+async def shown(page: Handler, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Accounts with what their columns show: plan, state, expiry, online."""
+    names = await plans.names(page.scope)
+    online = await sessions.online_among(page.scope, [row["_id"] for row in rows])
+    return [
+        {
+            **row,
+            "plan_name": names.get(row["plan_id"], ""),
+            "state": account_state(row),
+            "expires": expiry_text(page, row),
+            "online": "online" if row["_id"] in online else "",
+        }
+        for row in rows
+    ]
+
+
+def expiry_text(page: Handler, account: Row) -> str:
+    """When an account ends, in words."""
+    ends = account["expires_at"]
+    return page.reader.minute(ends) if ends else page.reader(N_("Never"))
+
+
+class Account(Handler):
+    """One account. Its first line says whether it can get online, and what to do if not."""
+
+    async def get(self, id: str) -> None:
+        """The page."""
+        found = await verdict.accounts_verdict(self.scope, id)
+        account, plan = found.account, found.plan
+        names = await nas.names(self.scope)
+        self.page(
+            "admin/accounts/detail.html",
+            account["username"],
+            account=account,
+            plan=plan,
+            member=await members.get(self.scope, account["member_id"]),
+            account_state=account_state(account),
+            expires=expiry_text(self, account),
+            headline=headline(self.reader, found, names),
+            rules=rule_lines(self.reader, found, names),
+            verdict=found,
+            devices=names,
+            card=await self._card(account, plan),
+            may_show=self.may_show,
+            **await self._lists(id),
+        )
+
+    async def _card(self, account: accounts.Account, plan: plans.Plan) -> share.Card | None:
+        """What the subscriber needs, right after the account was opened or got a new password."""
+        return await share.take(self.scope, account, plan) if self.can("/accounts/{id}/password") else None
+
+    async def _lists(self, account_id: str) -> dict[str, Any]:
+        """The account's last sessions and entries, as far as the reader may see them."""
+        own = {"account_id": account_id}
+        booked: list[Any] = []
+        dialled: list[Any] = []
+        if self.can("/sessions"):
+            found = await sessions.listing(self.scope, ListQuery(filters=own, limit=5))
+            dialled = await session_rows(self, found.rows)
+        if self.can("/ledger"):
+            booked = (await ledger.listing(self.scope, ListQuery(filters=own, limit=5))).rows
+        return {"dialled": dialled, "booked": booked}
+
+    @property
+    def may_show(self) -> bool:
+        """Whether the reader may see the password."""
+        return self.can("/accounts/{id}/secret") and bool(self.scope.tenant["parameters"]["show_password"])
+
+
+class ChangePassword(FormPage):
+    """A new password for dialling in."""
+
+    form = accounts.AccountPasswordForm
+    title = N_("Change the account's password")
+    template = "admin/accounts/password.html"
+    saved = N_("The new password is good from the next log-in on.")
+
+    async def extra(self) -> Mapping[str, Any]:
+        """Whose password it is."""
+        return {"account": await accounts.get(self.scope, self.part("id"))}
+
+    async def save(self, form: accounts.AccountPasswordForm) -> str:
+        """See accounts.change_password; the share card shows it once."""
+        account = await accounts.change_password(self.scope, self.part("id"), form)
+        await share.offer(self.scope, account["_id"])
+        return self.url("/accounts/{id}", id=account["_id"])
+
+
+class ShowPassword(Handler):
+    """The present password, where the tenant allows it: asked first, because each look is logged."""
+
+    async def get(self, id: str) -> None:
+        """The question."""
+        account = await accounts.get(self.scope, id)
+        if not self.scope.tenant["parameters"]["show_password"]:
+            raise Denied("passwords_hidden")
+        self._draw(account, "")
+
+    async def post(self, id: str) -> None:
+        """The password. See accounts.reveal_password."""
+        account = await accounts.get(self.scope, id)
+        self._draw(account, await accounts.reveal_password(self.scope, id))
+
+    def _draw(self, account: accounts.Account, password: str) -> None:
+        self.page("admin/accounts/secret.html", N_("Show the password"), account=account, password=password)
+
+
+_READ, _WRITE, _SECRET = Permission.ACCOUNTS_READ, Permission.ACCOUNTS_WRITE, Permission.ACCOUNTS_SECRET
+ROUTES = [
+    Route("/accounts", Accounts, {"GET": _READ}, Menu("Subscribers", N_("Accounts"), "id", 20)),
+    Route("/accounts/{id}", Account, {"GET": _READ}),
+    Route("/accounts/{id}/password", ChangePassword, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/accounts/{id}/secret", ShowPassword, {"GET": _SECRET, "POST": _SECRET}),
+]

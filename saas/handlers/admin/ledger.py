@@ -1,0 +1,57 @@
+"""The ledger: every movement of money. Entries never change; a mistake is reversed by another entry."""
+
+from __future__ import annotations
+
+from saas.handlers.lists import Column, Filter, ListPage
+from saas.handlers.routes import Menu, Route
+from saas.handlers.words import LEDGER_KINDS, METHODS
+from saas.i18n import N_
+from saas.permissions import Permission
+from saas.tenants import ledger, members
+from saas.tenants.paging import ListQuery, Page
+
+BRIEF_ENTRIES = (
+    Column(N_("Time"), "at", "moment"),
+    Column(N_("Kind"), "kind", words=LEDGER_KINDS),
+    Column(N_("Amount"), "amount", "money"),
+    Column(N_("Balance after"), "after", "money"),
+    Column(N_("Note"), "note"),
+)
+
+
+class Ledger(ListPage):
+    """Every entry, newest first."""
+
+    title = N_("Ledger")
+    search = N_("Member name, account or entry key")
+    export = "ledger"
+    columns = (
+        Column(N_("Time"), "at", "moment"),
+        Column(N_("Member"), "member_login", link="/members/{member_id}", role="title"),
+        Column(N_("Kind"), "kind", words=LEDGER_KINDS),
+        Column(N_("Amount"), "amount", "money"),
+        Column(N_("Balance before"), "before", "money", role="minor"),
+        Column(N_("Balance after"), "after", "money"),
+        Column(N_("Paid by"), "method", words=METHODS),
+        Column(N_("Note"), "note"),
+        Column(N_("By"), "actor_name"),
+        Column(N_("Entry key"), "key", "code", role="minor"),
+    )
+    filters = (
+        Filter("kind", N_("Kind"), tuple(LEDGER_KINDS.items())),
+        Filter("method", N_("Paid by"), tuple(METHODS.items())),
+        Filter("since", N_("From"), widget="date"),
+        Filter("until", N_("To"), widget="date"),
+    )
+    empty = N_("No money has moved yet.")
+
+    async def rows(self, query: ListQuery) -> Page:
+        """See ledger.listing; with the members' names."""
+        found = await ledger.listing(self.scope, query)
+        logins = await members.logins(self.scope, {row["member_id"] for row in found.rows})
+        return Page([row | {"member_login": logins.get(row["member_id"], "")} for row in found.rows], found.next)
+
+
+ROUTES = [
+    Route("/ledger", Ledger, {"GET": Permission.LEDGER_READ}, Menu("Finance", N_("Ledger"), "receipt", 30)),
+]

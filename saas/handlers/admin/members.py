@@ -1,0 +1,89 @@
+"""Members: the people who subscribe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saas.handlers.admin.accounts import BRIEF_COLUMNS, shown
+from saas.handlers.admin.ledger import BRIEF_ENTRIES
+from saas.handlers.base import Handler
+from saas.handlers.forms import FormPage
+from saas.handlers.lists import Column, ListPage
+from saas.handlers.routes import Menu, Route
+from saas.i18n import N_
+from saas.permissions import Permission
+from saas.tenants import accounts, ledger, members
+from saas.tenants.paging import ListQuery, Page
+
+
+class Members(ListPage):
+    """Every member of the tenant."""
+
+    title = N_("Members")
+    search = N_("Member name, real name or mobile")
+    export = "members"
+    columns = (
+        Column(N_("Member"), "login", link="/members/{_id}", role="title"),
+        Column(N_("Real name"), "name"),
+        Column(N_("Mobile"), "mobile"),
+        Column(N_("Balance"), "balance", "money"),
+        Column(N_("Since"), "created_at", "day", role="minor"),
+    )
+    empty = N_("No members yet. Opening an account makes one.")
+    create = ("/accounts/open", N_("Quick open"))
+
+    async def rows(self, query: ListQuery) -> Page:
+        """See members.listing."""
+        return await members.listing(self.scope, query)
+
+
+class Member(Handler):
+    """One member: particulars, balance, accounts, ledger."""
+
+    async def get(self, id: str) -> None:
+        """The page."""
+        member = await members.get(self.scope, id)
+        of_member = {"member_id": id}
+        own = await accounts.listing(self.scope, ListQuery(filters=of_member, limit=20))
+        booked: list[Any] = []
+        if self.can("/ledger"):
+            booked = (await ledger.listing(self.scope, ListQuery(filters=of_member, limit=10))).rows
+        self.page(
+            "admin/members/detail.html",
+            member["login"],
+            member=member,
+            accounts=await shown(self, own.rows),
+            account_columns=BRIEF_COLUMNS,
+            more_accounts=own.next is not None,
+            entries=booked,
+            entry_columns=BRIEF_ENTRIES,
+        )
+
+
+class EditMember(FormPage):
+    """Change a member's particulars."""
+
+    form = members.MemberForm
+    title = N_("Edit member")
+    template = "admin/members/edit.html"
+
+    async def initial(self) -> Mapping[str, Any]:
+        """The stored member."""
+        return await members.get(self.scope, self.part("id"))
+
+    async def extra(self) -> Mapping[str, Any]:
+        """Whom the form is about."""
+        return {"member": await members.get(self.scope, self.part("id"))}
+
+    async def save(self, form: members.MemberForm) -> str:
+        """See members.update."""
+        member = await members.update(self.scope, self.part("id"), form, self.version)
+        return self.url("/members/{id}", id=member["_id"])
+
+
+ROUTES = [
+    Route("/members", Members, {"GET": Permission.MEMBERS_READ}, Menu("Subscribers", N_("Members"), "users", 30)),
+    Route("/members/{id}", Member, {"GET": Permission.MEMBERS_READ}),
+    Route("/members/{id}/edit", EditMember, {"GET": Permission.MEMBERS_WRITE, "POST": Permission.MEMBERS_WRITE}),
+]

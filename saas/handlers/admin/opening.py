@@ -1,0 +1,64 @@
+"""Quick open: a member and an account in one form, the money taken, a card to hand over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saas import security
+from saas.handlers.base import Handler
+from saas.handlers.forms import Choices, FormPage
+from saas.handlers.routes import Menu, Route
+from saas.i18n import N_
+from saas.permissions import Permission
+from saas.tenants import accounts, plans, share
+
+
+class QuickOpen(FormPage):
+    """Open an account. However often the button is pressed, it is opened and paid for once."""
+
+    form = accounts.QuickOpenForm
+    title = N_("Quick open")
+    template = "admin/accounts/open.html"
+    submit = N_("Open the account")
+    saved = N_("The account is open.")
+    back = "/accounts"
+    creates = True
+
+    async def initial(self) -> Mapping[str, Any]:
+        """A password, and the plan where there is no choice."""
+        sold = await plans.for_sale(self.scope)
+        return {"password": security.new_secret(10), "plan_id": sold[0]["_id"] if len(sold) == 1 else ""}
+
+    async def choices(self) -> Mapping[str, Choices]:
+        """The plans on sale, with their prices."""
+        sold = await plans.for_sale(self.scope)
+        return {"plan_id": [(plan["_id"], f"{plan['name']} · {self.reader.money(plan['price'])}") for plan in sold]}
+
+    async def save(self, form: accounts.QuickOpenForm) -> str:
+        """See accounts.quick_open; the share card shows the password once."""
+        account, _ = await accounts.quick_open(self.scope, form, self.attempt)
+        await share.offer(self.scope, account["_id"])
+        return self.url("/accounts/{id}", id=account["_id"])
+
+
+class Price(Handler):
+    """What the chosen plan and months cost, and how long they last: the box beside the form."""
+
+    async def get(self) -> None:
+        """The box. Whatever cannot be priced is an empty one: the form itself says what is wrong."""
+        months = self.query("months")
+        quote = await accounts.quote(self.scope, self.query("plan_id"), int(months) if months.isdecimal() else 0)
+        self.page("admin/accounts/price.html", N_("Price"), quote=quote)
+
+
+_WRITE = Permission.ACCOUNTS_WRITE
+ROUTES = [
+    Route(
+        "/accounts/open",
+        QuickOpen,
+        {"GET": _WRITE, "POST": _WRITE},
+        Menu("Subscribers", N_("Quick open"), "user-plus", 10),
+    ),
+    Route("/accounts/open/price", Price, {"GET": _WRITE}),
+]

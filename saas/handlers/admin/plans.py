@@ -1,0 +1,162 @@
+"""Plans: what is sold, on which devices it may be used, who has it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from saas.handlers.base import Handler
+from saas.handlers.columns import Column, Row
+from saas.handlers.forms import Choices, ConfirmPage, FormPage
+from saas.handlers.lists import Filter, ListPage
+from saas.handlers.routes import Menu, Route
+from saas.i18n import N_
+from saas.permissions import Permission
+from saas.tenants import nas, plans
+from saas.tenants.paging import ListQuery, Page
+
+POLICIES = {"prepaid_monthly": N_("Prepaid monthly")}
+STATES = {"active": N_("On sale"), "retired": N_("Not on sale")}
+COUNTED = 1000  # accounts of a plan are counted no further than this
+
+
+def concurrency(row: Row) -> Any:
+    """How many sessions at a time; a word where there is no limit."""
+    return row["concurrency"] or N_("unlimited")
+
+
+class PlanList(ListPage):
+    """Every plan."""
+
+    title = N_("Plans")
+    columns = (
+        Column(N_("Plan name"), "name", link="/plans/{_id}", role="title", sort="name"),
+        Column(N_("Policy"), "kind", words=POLICIES, role="minor"),
+        Column(N_("Price per month"), "price", "money"),
+        Column(N_("Upload"), "up_rate", "rate"),
+        Column(N_("Download"), "down_rate", "rate"),
+        Column(N_("Concurrency limit"), concurrency, words={"unlimited": N_("unlimited")}),
+        Column(N_("NAS devices"), "devices"),
+        Column(N_("State"), "status", "status", words=STATES),
+    )
+    filters = (Filter("status", N_("State"), tuple(STATES.items())),)
+    search = N_("Plan name")
+    empty = N_("No plan yet. An account needs one: it says what is paid and how fast it goes.")
+    create = ("/plans/new", N_("Add a plan"))
+    export = "plans"
+
+    async def rows(self, query: ListQuery) -> Page:
+        """Plans with the number of their devices in words."""
+        found = await plans.listing(self.scope, query)
+        return Page([row | {"devices": self._devices(row["nas_ids"])} for row in found.rows], found.next)
+
+    def _devices(self, bound: list[str]) -> str:
+        return self.reader(N_("{n} devices"), n=len(bound)) if bound else self.reader(N_("all"))
+
+
+class PlanDetail(Handler):
+    """One plan in words."""
+
+    async def get(self, id: str) -> None:
+        """The page."""
+        plan = await plans.get(self.scope, id)
+        names = await nas.names(self.scope) if plan["nas_ids"] else {}
+        self.page(
+            "admin/plans/detail.html",
+            plan["name"],
+            plan=plan,
+            policy=POLICIES[plan["kind"]],
+            states=STATES,
+            devices=[(nas_id, names[nas_id]) for nas_id in plan["nas_ids"] if nas_id in names],
+            accounts=await plans.account_count(self.scope, id, COUNTED),
+            counted=COUNTED,
+        )
+
+
+class _PlanForm(FormPage):
+    form = plans.PlanForm
+    back = "/plans"
+
+    async def choices(self) -> Mapping[str, Choices]:
+        """Policies and devices."""
+        return {"kind": tuple(POLICIES.items()), "nas_ids": tuple((await nas.names(self.scope)).items())}
+
+
+class PlanNew(_PlanForm):
+    """A new plan."""
+
+    title = N_("Add a plan")
+    saved = N_("The plan is on sale.")
+    creates = True
+
+    async def save(self, form: plans.PlanForm) -> str:
+        """Create it."""
+        plan = await plans.create(self.scope, form)
+        return self.url("/plans/{id}", id=plan["_id"])
+
+
+class PlanEdit(_PlanForm):
+    """Change a plan."""
+
+    title = N_("Edit the plan")
+    back = "/plans/{id}"
+
+    async def initial(self) -> Mapping[str, Any]:
+        """The plan as it is."""
+        plan = await plans.get(self.scope, self.part("id"))
+        return plans.form_of(plan) | {"version": plan["version"]}
+
+    async def save(self, form: plans.PlanForm) -> str:
+        """Change it, unless someone else did."""
+        await plans.update(self.scope, self.part("id"), form, self.version)
+        return self.url(self.back, id=self.part("id"))
+
+
+class PlanRetire(Handler):
+    """Sell a plan no longer."""
+
+    async def post(self, id: str) -> None:
+        """Retire it."""
+        await plans.set_status(self.scope, id, "retired")
+        self.done(self.url("/plans/{id}", id=id), N_("The plan is no longer on sale. Who has it keeps it."))
+
+
+class PlanOffer(Handler):
+    """Sell a retired plan again."""
+
+    async def post(self, id: str) -> None:
+        """Offer it."""
+        await plans.set_status(self.scope, id, "active")
+        self.done(self.url("/plans/{id}", id=id), N_("The plan is on sale."))
+
+
+class PlanDelete(ConfirmPage):
+    """Remove a plan that nobody has."""
+
+    title = N_("Delete this plan?")
+    text = N_("Only a plan that no account has can be deleted. Retire the others: nobody new gets them.")
+    submit = N_("Delete the plan")
+    saved = N_("The plan is deleted.")
+    back = "/plans/{id}"
+    typed = True
+
+    async def subject(self) -> str:
+        """The plan's name."""
+        return (await plans.get(self.scope, self.part("id")))["name"]
+
+    async def act(self) -> str:
+        """Delete it."""
+        await plans.delete(self.scope, self.part("id"))
+        return self.url("/plans")
+
+
+_READ, _WRITE = Permission.PLANS_READ, Permission.PLANS_WRITE
+ROUTES = [
+    Route("/plans", PlanList, {"GET": _READ}, Menu("Subscribers", N_("Plans"), "tag", 40)),
+    Route("/plans/new", PlanNew, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/plans/{id}", PlanDetail, {"GET": _READ}),
+    Route("/plans/{id}/edit", PlanEdit, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/plans/{id}/retire", PlanRetire, {"POST": _WRITE}),
+    Route("/plans/{id}/offer", PlanOffer, {"POST": _WRITE}),
+    Route("/plans/{id}/delete", PlanDelete, {"GET": _WRITE, "POST": _WRITE}),
+]

@@ -1,0 +1,79 @@
+"""Columns of lists: described once, printed for people and for spreadsheets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+from saas.i18n import Reader
+from saas.values import money_text
+
+Row = Mapping[str, Any]
+_FORMULA = ("=", "+", "-", "@", "\t")  # a cell that begins so would be run by a spreadsheet
+_FORMATS = ("moment", "minute", "day", "money", "octets", "duration", "rate", "number")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    `value` is a field's name ("usage.input" reaches in) or a function of the row. `show` says how it is printed: text,
+    code, badge, status, moment, minute, day, money, octets, duration, rate, number. `sort` is the field to sort by.
+    `link` is a path of this console with {names} of the row's fields. `role`: "title" heads the card on a phone,
+    "minor" is left out on narrow screens. `words` maps values to message ids.
+    """
+
+    title: str
+    value: str | Callable[[Row], Any]
+    show: str = "text"
+    sort: str = ""
+    link: str = ""
+    role: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, row: Row) -> Any:
+        """The raw value in a row."""
+        if not isinstance(self.value, str):
+            return self.value(row)
+        found: Any = row
+        for name in self.value.split("."):
+            found = found.get(name) if isinstance(found, Mapping) else None
+        return found
+
+    @property
+    def tight(self) -> bool:
+        """Whether it stays on one line."""
+        return bool(self.words) or self.show in (*_FORMATS, "code")
+
+    @property
+    def numeric(self) -> bool:
+        """Whether it stands on the right."""
+        return self.show in ("money", "octets", "duration", "rate", "number")
+
+
+def printed(reader: Reader, column: Column, value: Any) -> str:
+    """A value as people read it."""
+    if value is None or value == "":
+        return ""
+    if column.words:
+        return reader(column.words.get(str(value), str(value)))
+    if column.show in _FORMATS:
+        return str(getattr(reader, column.show)(value))
+    return str(value)
+
+
+def plain(reader: Reader, column: Column, row: Row) -> str:
+    """A value as a spreadsheet takes it: numbers bare, times in the reader's zone, nothing that runs."""
+    value = column.of(row)
+    if column.show == "money" and isinstance(value, int):
+        return money_text(value)
+    if isinstance(value, int) and column.numeric:
+        return str(value)
+    if isinstance(value, datetime):
+        return reader.moment(value)
+    if isinstance(value, date):
+        return reader.day(value)
+    text = printed(reader, column, value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,228 @@
+"""Lists: one grammar for pages, exports and the API, ``?q=&<filter>=&sort=&after=&limit=``.
+
+Columns are described once and serve the table, the cards of a phone, and the CSV export of the same filter. Pages go
+by keyset: the cursor is opaque and signed. A parameter that is not known is refused.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any, ClassVar
+
+from saas.handlers.base import Handler
+from saas.handlers.columns import Column, Row, plain
+from saas.handlers.forms import Choices
+from saas.handlers.messages import BadRequest
+from saas.i18n import N_
+from saas.security import Keys, same
+from saas.tenants.paging import ListQuery, Page
+
+MAX_LIMIT = 200
+EXPORT_STEP = 500
+_GRAMMAR = ("q", "sort", "after", "limit", "format")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One choice above a list: query parameter, title, and (value, label) pairs; none: a box to type in, or a date.
+
+    Choices that come from stored rows are given by `ListPage.choices`.
+    """
+
+    name: str
+    title: str
+    choices: Choices = ()
+    widget: str = "select"
+
+    def takes(self, value: str) -> bool:
+        """Whether this may stand in the address."""
+        if self.widget == "date":
+            return len(value) == 10 and is_date(value)
+        return not self.choices or value in dict(self.choices)
+
+
+class ListPage(Handler):
+    """Declare `title`, `columns` and `rows`; the rest has defaults. ``?format=csv`` is the export."""
+
+    title: ClassVar[str]
+    columns: ClassVar[Sequence[Column]]
+    filters: ClassVar[Sequence[Filter]] = ()
+    search: ClassVar[str] = ""  # placeholder of the search box; "" shows none
+    sort: ClassVar[str] = "-_id"
+    empty: ClassVar[str] = N_("Nothing here yet.")
+    create: ClassVar[tuple[str, str] | None] = None  # path of the page that adds one, and its label
+    template: ClassVar[str] = "ui/list_page.html"
+    live: ClassVar[int] = 0  # seconds after which the list draws itself anew; 0: only when asked
+    export: ClassVar[str] = "list"  # file name of the CSV, without its ending; "" offers none
+
+    @abstractmethod
+    async def rows(self, query: ListQuery) -> Page:
+        """One page of rows: the operation's answer."""
+
+    async def choices(self) -> Mapping[str, Choices]:
+        """Filter -> (value, label), where they come from stored rows."""
+        return {}
+
+    async def extra(self) -> Mapping[str, Any]:
+        """What else the template needs."""
+        return {}
+
+    async def get(self, **parts: str) -> None:
+        """The list, or its export."""
+        stored = await self.choices()
+        filters = [replace(known, choices=stored.get(known.name, known.choices)) for known in self.filters]
+        query = self.asked(filters)
+        if self.query("format") == "csv" and self.export:
+            await self._export(query)
+            return
+        found = await self.rows(query)
+        self.page(
+            self.template,
+            self.title,
+            listing=Listing(self, query, filters, found, self.ps.keys),
+            **await self.extra(),
+        )
+
+    def asked(self, filters: Sequence[Filter]) -> ListQuery:
+        """The query of the address. BadRequest for what the grammar does not know."""
+        given = {name: self.query(name) for name in self.request.query_arguments}
+        named = {f.name: f for f in filters}
+        for name in given.keys() - named.keys() - set(_GRAMMAR):
+            raise BadRequest("unknown_parameter", parameter=name)
+        chosen = {name: given[name][:128] for name in named if given.get(name)}
+        for name, value in chosen.items():
+            if not named[name].takes(value):
+                raise BadRequest("unknown_parameter", parameter=f"{name}={value}")
+        sort = given.get("sort") or self.sort
+        if sort.lstrip("-") not in {self.sort.lstrip("-"), *(c.sort for c in self.columns if c.sort)}:
+            raise BadRequest("unknown_parameter", parameter=f"sort={sort}")
+        after = read_cursor(self.ps.keys, sort, given["after"]) if given.get("after") else None
+        return ListQuery(given.get("q", "").strip()[:128], chosen, sort, after, _limit(given.get("limit", "")))
+
+    async def _export(self, query: ListQuery) -> None:
+        """Every row of the filter, as CSV that a spreadsheet reads (UTF-8 with a mark), streamed page by page."""
+        self.set_header("Content-Type", "text/csv; charset=utf-8")
+        self.set_header("Content-Disposition", f'attachment; filename="{self.export}.csv"')
+        query = replace(query, after=None, limit=EXPORT_STEP)
+        self.write("\ufeff" + _csv([[self.reader(column.title) for column in self.columns]]))
+        while True:
+            found = await self.rows(query)
+            self.write(_csv([[plain(self.reader, column, row) for column in self.columns] for row in found.rows]))
+            await self.flush()
+            if found.next is None:
+                break
+            query = replace(query, after=found.next)
+        await self.finish()
+
+
+class Listing:
+    """What the table's template needs: rows, columns, the state of filters and sorting, and the addresses around it."""
+
+    def __init__(self, page: ListPage, query: ListQuery, filters: Sequence[Filter], found: Page, keys: Keys) -> None:
+        self.page = page
+        self.query = query
+        self.filters = filters
+        self.columns = page.columns
+        self.rows = found.rows
+        self._next = make_cursor(keys, query.sort, found.next) if found.next else ""
+
+    @property
+    def filtered(self) -> bool:
+        """Whether a search or a filter hides rows."""
+        return bool(self.query.q or self.query.filters)
+
+    @property
+    def next(self) -> str:
+        """Address of the next page, "" on the last."""
+        return self._address(after=self._next) if self._next else ""
+
+    @property
+    def first(self) -> str:
+        """Address of the first page, "" when this is it."""
+        return self._address() if self.query.after else ""
+
+    @property
+    def here(self) -> str:
+        """Address of this very page of the list."""
+        return self._address(after=self.page.query("after"))
+
+    @property
+    def csv(self) -> str:
+        """Address of the export."""
+        return self._address(format="csv") if self.page.export else ""
+
+    def sorted_by(self, column: Column) -> str:
+        """ "ascending", "descending" or ""."""
+        if column.sort != self.query.sort.lstrip("-"):
+            return ""
+        return "descending" if self.query.sort.startswith("-") else "ascending"
+
+    def sort_link(self, column: Column) -> str:
+        """Address of the list sorted by the column, the other way round when it is already."""
+        return self._address(sort=("-" if self.sorted_by(column) == "ascending" else "") + column.sort)
+
+    def link(self, column: Column, row: Row) -> str:
+        """Where a cell leads, "" for nowhere. A row without an id is not stored: nothing leads from it."""
+        if not column.link or row.get("_id") == "":
+            return ""
+        return self.page.url(column.link.format_map(row)) if column.of(row) not in (None, "") else ""
+
+    def _address(self, **changes: str) -> str:
+        """This list with its filters, and `changes`. A new order starts at the first page."""
+        sort = self.query.sort if self.query.sort != self.page.sort else ""
+        limit = str(self.query.limit) if self.query.limit != ListQuery().limit else ""
+        kept = {"q": self.query.q, **self.query.filters, "sort": sort, "limit": limit, **changes}
+        return self.page.url(self.page.request.path.removeprefix(self.page.base), **kept)
+
+
+def is_date(text: str) -> bool:
+    """Whether this is a day such as 2026-11-23."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _limit(text: str) -> int:
+    if not text:
+        return ListQuery().limit
+    if not text.isdigit() or not 1 <= int(text[:6]) <= MAX_LIMIT:
+        raise BadRequest("unknown_parameter", parameter=f"limit={text[:20]}")
+    return int(text)
+
+
+def make_cursor(keys: Keys, sort: str, after: tuple[Any, str]) -> str:
+    """The opaque text of a place in a list sorted by `sort`."""
+    value, row_id = after
+    tagged = {"at": value.isoformat()} if isinstance(value, datetime) else value
+    data = json.dumps([sort, tagged, row_id], separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(keys.sign("cursor", data) + data).decode().rstrip("=")
+
+
+def read_cursor(keys: Keys, sort: str, text: str) -> tuple[Any, str]:
+    """The place a cursor stands for. BadRequest when it is not ours, or of another order."""
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        raise BadRequest("unknown_parameter", parameter="after") from None
+    signature, data = raw[:16], raw[16:]
+    if not same(keys.sign("cursor", data), signature):
+        raise BadRequest("unknown_parameter", parameter="after")
+    made_for, tagged, row_id = json.loads(data)
+    if made_for != sort:
+        raise BadRequest("unknown_parameter", parameter="after")
+    return (datetime.fromisoformat(tagged["at"]) if isinstance(tagged, dict) else tagged), row_id
+
+
+def _csv(rows: list[list[str]]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue()

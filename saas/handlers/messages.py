@@ -1,0 +1,164 @@
+"""Codes into words: what the reader is told at a field, in a toast, on an error page, and which HTTP status it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tornado.web import HTTPError
+
+from saas.errors import AppError, Conflict, Denied, Invalid, Limit, NotFound, Unavailable
+from saas.i18n import N_, Reader
+
+FIELD: Mapping[str, str] = {
+    "missing": N_("Please fill this in."),
+    "too_long": N_("Too long: at most {max_length} characters."),
+    "too_short": N_("Too short: at least {min_length} characters."),
+    "not_a_number": N_("Please enter a number."),
+    "too_many_decimals": N_("At most two decimals."),
+    "too_small": N_("Too small: at least {minimum}."),
+    "too_large": N_("Too large: at most {maximum}."),
+    "bad_choice": N_("Please choose one of the list."),
+    "bad_email": N_("This is not an e-mail address."),
+    "bad_address": N_("This is not an IP address."),
+    "bad_date": N_("This is not a date."),
+    "bad_format": N_("This contains characters that are not allowed here."),
+    "bad_type": N_("This is not the kind of value expected here."),
+    "control_characters": N_("Line breaks and control characters are not allowed here."),
+    "markup": N_("The signs < and > are not allowed here."),
+    "taken": N_("Already in use. Please choose another one."),
+    "unknown": N_("This does not exist."),
+    "unknown_field": N_("This field is not known."),
+    "bad_password": N_("The password is not right."),
+    "bad_code": N_("The code is not right."),
+    "not_the_name": N_("This is not the name."),
+    "not_the_same": N_("The two entries are not the same."),
+    "reserved": N_("This name is reserved. Please choose another one."),
+    "not_unique": N_("Named twice."),
+    "beyond_own": N_("This goes beyond your own permissions: you cannot give or take what you do not have."),
+}
+UNKNOWN_FIELD_CODE = N_("This value cannot be taken.")
+
+ERROR: Mapping[str, str] = {
+    "not_found": N_("There is no such page or object here, or it is not yours to see."),
+    "denied": N_("You do not have the permission for this. Whoever runs this system can grant it to your group."),
+    "bad_credentials": N_("The account or the password is not right."),
+    "tenant_stopped": N_("This system is stopped. Please ask the platform."),
+    "signup_lapsed": N_("This sign-up has lapsed. Please start again."),
+    "too_many_attempts": N_("Too many attempts. Please wait a moment and try again."),
+    "too_many_mails": N_("We have sent as many mails as we may. Please look into your spam folder, or start again."),
+    "invalid": N_("Some fields need your attention."),
+    "conflict": N_("This is not possible in the present state."),
+    "changed": N_("Someone else has changed this meanwhile. Load the page again to see the present values."),
+    "has_open_sessions": N_("Subscribers are online on {name}. Force them off first, or wait until they have left."),
+    "passwords_hidden": N_("Passwords are not shown in this system. The parameters can allow it."),
+    "in_use": N_("This is in use and cannot be removed."),
+    "limit": N_("Too many attempts. Please wait a moment and try again."),
+    "tier_limit": N_("The limit of your tier is reached."),
+    "unavailable": N_("A part of the service does not answer right now. Please try again in a moment."),
+    "xsrf": N_("This page has been open too long. Load it again, then repeat what you did."),
+    "bad_request": N_("This request cannot be understood."),
+    "unknown_parameter": N_("The address has a parameter that is not known here: {parameter}."),
+    "too_big": N_("This is too big to be taken."),
+    "method_not_allowed": N_("This cannot be done here."),
+    "error": N_("Something went wrong on our side. It has been recorded."),
+}
+# A state's word and the colour it is shown in.
+STATES: Mapping[str, tuple[str, str]] = {
+    "active": (N_("Active"), "green"),
+    "normal": (N_("Normal"), "green"),
+    "online": (N_("Online"), "green"),
+    "up": (N_("Running"), "green"),
+    "running": (N_("Running"), "green"),
+    "draining": (N_("Shutting down"), "orange"),
+    "closing": (N_("Going offline"), "orange"),
+    "ended": (N_("Ended"), "gray"),
+    "pending": (N_("Not active yet"), "blue"),
+    "suspended": (N_("Suspended"), "orange"),
+    "expired": (N_("Expired"), "orange"),
+    "silent": (N_("Silent"), "orange"),
+    "disabled": (N_("Disabled"), "gray"),
+    "offline": (N_("Offline"), "gray"),
+    "closed": (N_("Closed"), "gray"),
+    "retired": (N_("Not on sale"), "gray"),
+    "stopped": (N_("Stopped"), "red"),
+    "refused": (N_("Refused"), "red"),
+    "down": (N_("Not running"), "red"),
+}
+TITLE: Mapping[int, str] = {
+    400: N_("Bad request"),
+    401: N_("Please log in"),
+    403: N_("Not permitted"),
+    404: N_("Not found"),
+    405: N_("Not possible"),
+    409: N_("Not possible now"),
+    413: N_("Too big"),
+    422: N_("Please check your input"),
+    429: N_("Please wait a moment"),
+    500: N_("Something went wrong"),
+    503: N_("Not available right now"),
+}
+_STATUS: tuple[tuple[type[AppError], int], ...] = (
+    (NotFound, 404),
+    (Denied, 403),
+    (Invalid, 422),
+    (Conflict, 409),
+    (Unavailable, 503),
+)
+_HTTP_CODES = {403: "denied", 404: "not_found", 405: "method_not_allowed", 413: "too_big"}
+
+
+def state(name: str) -> tuple[str, str]:
+    """Message id and tone (green, blue, orange, red, gray) of a state."""
+    return STATES.get(name, (name, "gray"))
+
+
+class BadRequest(AppError):
+    """A request that no page of ours sends."""
+
+    code = "bad_request"
+
+
+class SignInFirst(AppError):
+    """Nobody is signed in, or not here."""
+
+    code = "sign_in"
+
+
+def status_of(error: BaseException | None, default: int = 500) -> int:
+    """The HTTP status of an error."""
+    if isinstance(error, HTTPError):
+        return error.status_code
+    if isinstance(error, Limit):
+        return 429 if "retry_after" in error.data else 409
+    if isinstance(error, BadRequest):
+        return 400
+    if isinstance(error, SignInFirst):
+        return 401
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), default)
+
+
+def code_of(error: BaseException | None, status: int) -> str:
+    """The stable code of an error."""
+    if isinstance(error, AppError):
+        return error.code
+    return _HTTP_CODES.get(status, "bad_request" if status < 500 else "error")
+
+
+def sentence(reader: Reader, code: str, status: int, data: Mapping[str, Any]) -> str:
+    """What happened, for a page or a toast. A code without words of its own falls back to its status."""
+    fallback = {403: "denied", 404: "not_found", 409: "conflict", 429: "limit"}.get(status, "error")
+    text = ERROR.get(code) or ERROR[fallback if status != 422 else "invalid"]
+    try:
+        return reader(text, **data) if data else reader(text)
+    except KeyError:
+        return reader(ERROR[fallback])
+
+
+def field_message(reader: Reader, code: str, limits: Mapping[str, Any]) -> str:
+    """What is wrong with a field; `limits` are those of the field (max_length, minimum …)."""
+    text = FIELD.get(code, UNKNOWN_FIELD_CODE)
+    try:
+        return reader(text, **limits) if "{" in text else reader(text)
+    except KeyError:
+        return reader(UNKNOWN_FIELD_CODE)

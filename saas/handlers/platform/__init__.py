@@ -1,0 +1,1 @@
+"""The platform's own console: tenants, engines, unknown devices, the platform's log. For platform owners only."""

@@ -1,0 +1,51 @@
+"""The platform's own log."""
+
+from __future__ import annotations
+
+from saas.handlers.admin.log import COLUMNS
+from saas.handlers.base import Handler
+from saas.handlers.changes import CHANGE_COLUMNS, change_lines
+from saas.handlers.lists import Filter, ListPage
+from saas.handlers.routes import SIGNED_IN, Menu, Route
+from saas.handlers.words import ACTIONS, ACTOR_KINDS, NOUNS
+from saas.i18n import N_
+from saas.tenants import audit
+from saas.tenants.paging import ListQuery, Page
+
+
+class Log(ListPage):
+    """What the platform's people did, and what happened before any tenant was known."""
+
+    title = N_("Platform log")
+    search = N_("Who, or the name of what was changed")
+    export = "platform-log"
+    columns = COLUMNS
+    filters = (Filter("noun", N_("Kind of object"), tuple((n, NOUNS[n]) for n in ("tenant", "cloud_account"))),)
+    empty = N_("Nothing has been done yet.")
+
+    async def rows(self, query: ListQuery) -> Page:
+        """See audit.platform_listing."""
+        return await audit.platform_listing(self.ps, query)
+
+
+class Entry(Handler):
+    """One operation of the platform."""
+
+    async def get(self, id: str) -> None:
+        """The page."""
+        entry = await audit.platform_get(self.ps, id)
+        self.page(
+            "admin/log/detail.html",
+            ACTIONS.get(entry["action"], entry["action"]),
+            entry=entry,
+            kinds=ACTOR_KINDS,
+            columns=CHANGE_COLUMNS,
+            changes=change_lines(self.reader, entry, {}),
+            list_title=Log.title,
+        )
+
+
+ROUTES = [
+    Route("/log", Log, {"GET": SIGNED_IN}, Menu("System", N_("Platform log"), "history", 10)),
+    Route("/log/{id}", Entry, {"GET": SIGNED_IN}),
+]

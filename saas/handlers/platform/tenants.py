@@ -1,0 +1,104 @@
+"""The tenants of the platform."""
+
+from __future__ import annotations
+
+from saas.handlers.base import Handler
+from saas.handlers.forms import ConfirmPage
+from saas.handlers.lists import Column, Filter, ListPage
+from saas.handlers.messages import STATES
+from saas.handlers.reports import ENGINE_COLUMNS, engine_rows
+from saas.handlers.routes import SIGNED_IN, Menu, Route
+from saas.i18n import N_
+from saas.tenants import engines, platform
+from saas.tenants.paging import ListQuery, Page
+
+_TIERS = {key: tier.name for key, tier in platform.TIERS.items()}
+_STATES = {"active": N_("Running"), "stopped": STATES["stopped"][0]}
+
+
+class Tenants(ListPage):
+    """Every tenant."""
+
+    title = N_("Tenants")
+    search = N_("Short name")
+    export = "tenants"
+    columns = (
+        Column(N_("Short name"), "slug", link="/tenants/{_id}", role="title"),
+        Column(N_("System name"), "parameters.system_name"),
+        Column(N_("Tier"), "tier", words=_TIERS),
+        Column(N_("Pool"), "pool", "code"),
+        Column(N_("Status"), "status", "status", words=_STATES),
+        Column(N_("Created"), "created_at", "day"),
+    )
+    filters = (
+        Filter("status", N_("Status"), tuple(_STATES.items())),
+        Filter("tier", N_("Tier"), tuple(_TIERS.items())),
+        Filter("pool", N_("Pool"), widget="text"),
+    )
+    empty = N_("No tenants yet. Each sign-up makes one.")
+
+    async def rows(self, query: ListQuery) -> Page:
+        """See platform.listing."""
+        return await platform.listing(self.ps, query)
+
+
+class Tenant(Handler):
+    """One tenant: what it may use, how much it does, and who owns it. None of its own data."""
+
+    async def get(self, id: str) -> None:
+        """The page."""
+        tenant = await platform.get(self.ps, id)
+        self.page(
+            "platform/tenants/detail.html",
+            tenant["parameters"]["system_name"],
+            row=tenant,
+            tier=platform.TIERS[tenant["tier"]],
+            states=_STATES,
+            owner=await platform.owner_of(self.ps, tenant),
+            used=await platform.usage(self.ps.enter(tenant, self.ps.actor)),
+            engines=engine_rows(self.reader, await engines.listing(self.ps.enter(tenant, self.ps.actor))),
+            columns=ENGINE_COLUMNS,
+        )
+
+
+class _Status(ConfirmPage):
+    back = "/tenants/{id}"
+    status: str
+
+    async def subject(self) -> str:
+        """The tenant's short name."""
+        return (await platform.get(self.ps, self.part("id")))["slug"]
+
+    async def act(self) -> str:
+        """See platform.set_status."""
+        tenant = await platform.set_status(self.ps, self.part("id"), self.status)
+        return self.url("/tenants/{id}", id=tenant["_id"])
+
+
+class Stop(_Status):
+    """Stop a tenant."""
+
+    title = N_("Stop this tenant?")
+    text = N_("Its devices get rejects, its people cannot use the console. Sessions that are open stay until they end.")
+    submit = N_("Stop the tenant")
+    saved = N_("The tenant is stopped.")
+    status = "stopped"
+    typed = True
+
+
+class Resume(_Status):
+    """Let a tenant run again."""
+
+    title = N_("Let this tenant run again?")
+    text = N_("Its devices are answered again, its people may use the console again.")
+    submit = N_("Let it run")
+    saved = N_("The tenant runs again.")
+    status = "active"
+
+
+ROUTES = [
+    Route("", Tenants, {"GET": SIGNED_IN}, Menu("Overview", N_("Tenants"), "building", 10)),
+    Route("/tenants/{id}", Tenant, {"GET": SIGNED_IN}),
+    Route("/tenants/{id}/stop", Stop, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
+    Route("/tenants/{id}/resume", Resume, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
+]

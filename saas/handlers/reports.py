@@ -1,0 +1,58 @@
+"""The RADIUS engines as rows of a list: for a tenant those of its pool, for the platform those of every pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from saas.handlers.columns import Column
+from saas.i18n import N_, Reader
+from saas.tenants.engines import EngineReport
+from saas.values import from_epoch
+
+ENGINE_COLUMNS = (
+    Column(N_("Worker"), "worker", role="title"),
+    Column(N_("State"), "state", "status"),
+    Column(N_("Address"), "host", "code"),
+    Column(N_("Ports"), "ports", "code"),
+    Column(N_("Log-ins"), "auth_rate"),
+    Column(N_("Accounting"), "acct_rate"),
+    Column(N_("Version"), "version", role="minor"),
+    Column(N_("Last heartbeat"), "at", "moment"),
+)
+POOL_COLUMNS = (Column(N_("Pool"), "pool", "code"), *ENGINE_COLUMNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where devices send their packets; RadSec port 0: none."""
+
+    host: str
+    auth_port: int
+    acct_port: int
+    radsec_port: int
+
+
+def endpoints(reports: Sequence[EngineReport]) -> list[Endpoint]:
+    """The addresses and ports that the workers serve, each once: workers of one host share theirs."""
+    found = (Endpoint(r.host, r.auth_port, r.acct_port, r.radsec_port) for r in reports)
+    return list(dict.fromkeys(found))
+
+
+def engine_rows(reader: Reader, reports: Sequence[EngineReport]) -> list[dict[str, Any]]:
+    """Rows for ENGINE_COLUMNS and POOL_COLUMNS."""
+    return [
+        {
+            "pool": report.pool,
+            "worker": report.worker,
+            "state": report.state,
+            "host": report.host,
+            "ports": " / ".join(str(port) for port in (report.auth_port, report.acct_port, report.radsec_port) if port),
+            "auth_rate": reader(N_("{n}/s"), n=f"{report.auth_rate:,.1f}"),
+            "acct_rate": reader(N_("{n}/s"), n=f"{report.acct_rate:,.1f}"),
+            "version": report.version,
+            "at": from_epoch(report.at),
+        }
+        for report in reports
+    ]

@@ -1,0 +1,132 @@
+"""The verdict on an account in words: what an operator reads first, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from saas.handlers.messages import STATES
+from saas.i18n import N_, Reader
+from saas.tenants.verdict import Verdict
+from saas.values import from_epoch
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One sentence with its tone (green, orange, red), and one that says what to do, "" when nothing is."""
+
+    tone: str
+    text: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleLine:
+    """A rule: whether it passed, and the fact it looked at."""
+
+    passed: bool
+    text: str
+
+
+# reason -> what is the matter, what to do
+_FAILED: Mapping[str, tuple[str, str]] = {
+    "tenant": (
+        N_("Cannot get online: this system is stopped."),
+        N_("The platform has to let it run again."),
+    ),
+    "status": (
+        N_("Cannot get online: the account is {status}."),
+        N_("It can log in again once its status is normal."),
+    ),
+    "nas": (
+        N_("Cannot get online here: the plan {plan} is not for this device."),
+        N_("Bind the plan to the device, or to none: then it is good everywhere."),
+    ),
+    "expiry": (
+        N_("Cannot get online: the plan {plan} ended on {when}."),
+        N_("It can log in again as soon as it is renewed."),
+    ),
+    "concurrency": (
+        N_("Online already: {sessions} of {limit} sessions are in use, another device is refused."),
+        N_("Force a session off, if it is not wanted; a dead one is freed by itself after three missed updates."),
+    ),
+}
+
+
+def headline(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> Headline:
+    """The first line of an account's page. `devices`: id -> name."""
+    rule = next((rule for rule in verdict.decision.rules if not rule.passed), None)
+    if rule is None:
+        text = N_("Online now.") if verdict.open else N_("Can get online.")
+        return Headline("green", reader(text), "")
+    text, advice = _FAILED[rule.name]
+    tone = "orange" if rule.name == "concurrency" else "red"
+    return Headline(tone, reader(text, **_facts(reader, rule.data, devices)), reader(advice))
+
+
+def rule_lines(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> list[RuleLine]:
+    """Every rule that was judged, in its order."""
+    lines: list[RuleLine] = []
+    for rule in verdict.decision.rules:
+        text = _LINES[rule.name](rule.passed, rule.data)
+        lines.append(RuleLine(rule.passed, reader(text, **_facts(reader, rule.data, devices))))
+    return lines
+
+
+def _tenant(passed: bool, _data: Data) -> str:
+    return N_("The system is running") if passed else N_("The system is stopped")
+
+
+def _account(_passed: bool, _data: Data) -> str:
+    return N_("The account exists")
+
+
+def _status(_passed: bool, _data: Data) -> str:
+    return N_("Status: {status}")
+
+
+def _nas(passed: bool, data: Data) -> str:
+    if not data["allowed"]:
+        return N_("The plan is good on every device")
+    return (
+        N_("The plan is good on: {allowed}") if passed else N_("The plan is not for this device, only for: {allowed}")
+    )
+
+
+def _expiry(passed: bool, data: Data) -> str:
+    if data["expires_at"] is None:
+        return N_("Never expires")
+    return N_("Good until {when}") if passed else N_("Ended on {when}")
+
+
+def _concurrency(_passed: bool, data: Data) -> str:
+    if not data["limit"]:
+        return N_("Sessions at a time are not limited")
+    if data["sessions"] is None:
+        return N_("Sessions cannot be counted right now; at most {limit} at a time")
+    return N_("{sessions} of {limit} sessions in use")
+
+
+_LINES: Mapping[str, Callable[[bool, Data], str]] = {
+    "tenant": _tenant,
+    "account": _account,
+    "status": _status,
+    "nas": _nas,
+    "expiry": _expiry,
+    "concurrency": _concurrency,
+}
+
+
+def _facts(reader: Reader, data: Data, devices: Mapping[str, str]) -> dict[str, Any]:
+    """A rule's data as people read it. Never empty, so that a reader fills the braces of every sentence."""
+    facts: dict[str, Any] = {"": "", **data}
+    if data.get("status"):
+        facts["status"] = reader(STATES[data["status"]][0])
+    if data.get("expires_at") is not None:
+        facts["when"] = reader.minute(from_epoch(data["expires_at"]))
+    if data.get("allowed"):
+        facts["allowed"] = ", ".join(devices.get(nas_id, "?") for nas_id in data["allowed"])
+    return facts

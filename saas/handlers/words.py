@@ -1,0 +1,186 @@
+"""Words for the stable values that the consoles show: states, reasons, causes, kinds, actions. One place for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from saas.i18n import N_
+from saas.tenants.accounts import PAY_METHODS
+from saas.values import utcnow
+
+LEDGER_KINDS: Mapping[str, str] = {
+    "payment": N_("Payment"),
+    "charge": N_("Charge"),
+    "refund": N_("Refund"),
+    "gift": N_("Gift"),
+    "adjustment": N_("Adjustment"),
+    "transfer": N_("Transfer"),
+}
+METHODS: Mapping[str, str] = PAY_METHODS
+
+# Why a login was refused: the name of the rule that failed first (access.decide), in a few words.
+REASONS: Mapping[str, str] = {
+    "tenant": N_("System stopped"),
+    "account": N_("No such account"),
+    "password": N_("Wrong password"),
+    "method": N_("Method not possible"),
+    "status": N_("Account not in use"),
+    "nas": N_("Plan not for this device"),
+    "expiry": N_("Plan expired"),
+    "concurrency": N_("Online already"),
+}
+# How the first thing known of a session was told, and who ended it.
+START_SOURCES: Mapping[str, str] = {
+    "start": N_("The device reported the start"),
+    "interim": N_("Reckoned back from an interim update: the start was not received"),
+    "stop": N_("Reckoned back from the end: the start was not received"),
+}
+STOP_SOURCES: Mapping[str, str] = {
+    "stop": N_("The device reported the end"),
+    "on": N_("The device reported that it has started"),
+    "off": N_("The device reported that it goes down"),
+    "stale": N_("Three updates were missed, so it was taken for lost"),
+    "clear": N_("An operator cleared the device's rows"),
+    "disconnect": N_("Asked to end it, the device knew of no such session"),
+    "reused": N_("The device began another session under the same id"),
+}
+SESSION_FLAGS: Mapping[str, str] = {
+    "reopened": N_("Taken for ended, then reported again"),
+    "counter_wrapped": N_("A counter of the device wrapped at 4 GB; the total goes on"),
+    "counter_reset": N_("A counter of the device began anew; the total goes on"),
+    "counter_regressed": N_("A counter of the device fell; the higher figure stands"),
+}
+# What an unknown device did.
+UNKNOWN_CAUSES: Mapping[str, str] = {
+    "unknown": N_("Not registered"),
+    "bad_secret": N_("Wrong shared secret"),
+    "no_message_authenticator": N_("No Message-Authenticator"),
+}
+# Why a device's packets are dropped (the engine's drop reasons), and what to do about it.
+DROPS: Mapping[str, tuple[str, str]] = {
+    "bad_authenticator": (
+        N_("Wrong shared secret"),
+        N_("Copy the shared secret to the device again: the two differ, if only by a space or a letter."),
+    ),
+    "secret_mismatch": (
+        N_("Wrong shared secret"),
+        N_("Copy the shared secret to the device again: the two differ, if only by a space or a letter."),
+    ),
+    "missing_message_authenticator": (
+        N_("No Message-Authenticator"),
+        N_("Let the device send it, give the device a fixed address here, or set Message-Authenticator to optional."),
+    ),
+    "unproven_proxy_state": (
+        N_("Proxied without proof"),
+        N_("A proxy forwards the requests without Message-Authenticator. Let it send one."),
+    ),
+    "tenant_disabled": (N_("System stopped"), N_("This system is stopped. Please ask the platform.")),
+    "bad_request": (N_("Incomplete request"), N_("The device leaves out what a log-in needs, such as the user name.")),
+    "duplicate_in_flight": (
+        N_("Repeated too soon"),
+        N_("The device repeats a request before the answer is there. Give it a time-out of 3 seconds or more."),
+    ),
+    "store_unavailable": (N_("Service not ready"), N_("The service could not look the account up. It tries again.")),
+    "overload": (N_("Too many at once"), N_("More requests came than could be answered. The device repeats them.")),
+}
+# RFC 2866 section 5.10.
+TERMINATE_CAUSES: Mapping[str, str] = {
+    "User-Request": N_("The subscriber hung up"),
+    "Lost-Carrier": N_("The line was lost"),
+    "Lost-Service": N_("The service went away"),
+    "Idle-Timeout": N_("Idle for too long"),
+    "Session-Timeout": N_("Session time used up"),
+    "Admin-Reset": N_("Forced off"),
+    "Admin-Reboot": N_("The device was restarted by hand"),
+    "Port-Error": N_("Error on the port"),
+    "NAS-Error": N_("Error in the device"),
+    "NAS-Request": N_("Ended by the device"),
+    "NAS-Reboot": N_("The device restarted"),
+    "Port-Unneeded": N_("Port no longer needed"),
+    "Port-Preempted": N_("Port taken by a more important session"),
+    "Port-Suspended": N_("Port suspended"),
+    "Service-Unavailable": N_("Service not available"),
+    "Callback": N_("Hung up to call back"),
+    "User-Error": N_("Error at the subscriber's side"),
+    "Host-Request": N_("Ended by the host"),
+}
+# RFC 5176 section 3.5: what the device says when it does not disconnect.
+ERROR_CAUSES: Mapping[int, str] = {
+    201: N_("The device had the rest of a session left, and has removed it."),
+    202: N_("The device calls the packet invalid."),
+    401: N_("The device does not understand one of the attributes."),
+    402: N_("The device misses an attribute that it needs to find the session."),
+    403: N_("The device says that it is not the one meant: its identifier or address differs."),
+    404: N_("The device calls the request invalid."),
+    405: N_("The device does not offer this service."),
+    406: N_("The device does not support this kind of request."),
+    407: N_("The device does not accept the value of an attribute."),
+    501: N_("The device's settings forbid this."),
+    502: N_("A proxy between here and the device does not know the way."),
+    503: N_("The device knows no such session: it has ended there already, so it is taken off the online list."),
+    504: N_("The device cannot end this session."),
+    505: N_("A proxy between here and the device failed."),
+    506: N_("The device has no resources left for this."),
+    507: N_("The device has started to log the subscriber out."),
+    508: N_("Several sessions fit, and the device ends only one at a time."),
+}
+ACTOR_KINDS: Mapping[str, str] = {
+    "owner": N_("Cloud account"),
+    "operator": N_("Operator"),
+    "agent": N_("Agent"),
+    "member": N_("Member"),
+    "platform": N_("Platform"),
+    "system": N_("System"),
+}
+NOUNS: Mapping[str, str] = {
+    "account": N_("Account"),
+    "cloud_account": N_("Cloud account"),
+    "group": N_("Operator group"),
+    "member": N_("Member"),
+    "nas": N_("NAS device"),
+    "operator": N_("Operator"),
+    "parameters": N_("Parameters"),
+    "plan": N_("Plan"),
+    "session": N_("Session"),
+    "tenant": N_("Tenant"),
+}
+ACTIONS: Mapping[str, str] = {
+    "account.open": N_("Opened an account"),
+    "account.password": N_("Changed an account's password"),
+    "account.reveal_password": N_("Looked at an account's password"),
+    "cloud_account.create": N_("Created a cloud account"),
+    "cloud_account.own_password": N_("Changed the own password"),
+    "group.create": N_("Added an operator group"),
+    "group.delete": N_("Deleted an operator group"),
+    "group.update": N_("Changed an operator group"),
+    "member.update": N_("Changed a member"),
+    "nas.create": N_("Added a device"),
+    "nas.delete": N_("Deleted a device"),
+    "nas.disable": N_("Disabled a device"),
+    "nas.enable": N_("Enabled a device"),
+    "nas.secret": N_("Looked at a shared secret"),
+    "nas.update": N_("Changed a device"),
+    "operator.create": N_("Added an operator"),
+    "operator.delete": N_("Deleted an operator"),
+    "operator.own_password": N_("Changed the own password"),
+    "operator.update": N_("Changed an operator"),
+    "parameters.update": N_("Changed the parameters"),
+    "plan.create": N_("Added a plan"),
+    "plan.delete": N_("Deleted a plan"),
+    "plan.offer": N_("Offered a plan again"),
+    "plan.retire": N_("Retired a plan"),
+    "plan.update": N_("Changed a plan"),
+    "session.clear": N_("Cleared online rows"),
+    "session.disconnect": N_("Forced a session off"),
+    "tenant.active": N_("Let a tenant run again"),
+    "tenant.create": N_("Created a tenant"),
+    "tenant.stopped": N_("Stopped a tenant"),
+}
+
+
+def account_state(account: Mapping[str, Any], now: datetime | None = None) -> str:
+    """The one word for an account: its status, or "expired" when only its plan has run out."""
+    ended = account["expires_at"] is not None and account["expires_at"] <= (now or utcnow())
+    return "expired" if ended and account["status"] == "normal" else str(account["status"])

@@ -1,0 +1,36 @@
+"""From the journal to the sessions, and what follows from silence."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from saas.tenants import apply, journal, slots
+from saas.tenants.scope import PlatformScope
+from saas.values import utcnow
+
+_WAIT = 1.0  # seconds that a read waits for something to come
+
+
+class Accounting:
+    """The jobs around the journal. They share one fact: up to which moment everything recorded has been applied."""
+
+    def __init__(self) -> None:
+        self._applied_until: datetime | None = None
+
+    async def apply_journal(self, ps: PlatformScope) -> int:
+        """Apply the next groups of the journal, then forget them; how many events."""
+        begun = utcnow()
+        reading = await journal.read(ps, _WAIT)
+        await apply.apply(ps, reading.groups)
+        await journal.remove(ps, reading.groups)
+        if reading.complete:
+            self._applied_until = begun
+        return sum(len(group.events) for group in reading.groups)
+
+    async def close_stale(self, ps: PlatformScope) -> int:
+        """End the sessions that are silent, as far as the journal has been read; how many."""
+        return await apply.close_stale(ps, self._applied_until) if self._applied_until else 0
+
+    async def check_slots(self, ps: PlatformScope) -> int:
+        """Count the open sessions anew when Redis has lost its count; of how many tenants."""
+        return 0 if await slots.built(ps) else await slots.rebuild_all(ps)

@@ -1,0 +1,134 @@
+"""Runs the jobs in the one process that holds the lease; any other one stands by."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from saas.errors import Unavailable
+from saas.jobs.accounting import Accounting
+from saas.jobs.notes import keep_notes
+from saas.tenants import health
+from saas.tenants.scope import PlatformScope
+
+log = logging.getLogger(__name__)
+
+_LEASE = "jobs"
+_LEASE_TTL = 10.0  # seconds
+_RENEW = 3.0  # seconds
+_AFTER_ERROR = 1.0  # seconds
+_BEAT = 2.0  # seconds between two reports of a job that runs all the time
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """`work` is done again and again, `pause` seconds after it ended; it answers how much it got done."""
+
+    name: str
+    pause: float
+    work: Callable[[PlatformScope], Awaitable[int]]
+
+
+def all_jobs() -> list[Job]:
+    """Every job, with fresh state: a new leader knows nothing."""
+    accounting = Accounting()
+    return [
+        Job("accounting", 0, accounting.apply_journal),
+        Job("notes", 0.5, keep_notes),
+        Job("stale_sessions", 15, accounting.close_stale),
+        Job("slots", 15, accounting.check_slots),
+    ]
+
+
+async def run(ps: PlatformScope, stop: asyncio.Event) -> None:
+    """Lead whenever nobody else does, until `stop` is set; what has been begun is then finished first."""
+    holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    while not stop.is_set():
+        if await _leads(ps, holder):
+            await lead(ps, holder, all_jobs(), stop)
+        await _pause(stop, _RENEW)
+
+
+async def _leads(ps: PlatformScope, holder: str) -> bool:
+    try:
+        return await ps.kv.lease(_LEASE, holder, _LEASE_TTL)
+    except Unavailable:
+        log.warning("jobs wait: Redis is away")
+        return False
+
+
+async def lead(ps: PlatformScope, holder: str, jobs: Sequence[Job], stop: asyncio.Event) -> None:
+    """Run the jobs until `stop` is set, or the lease is lost: then at once, another process may be at work already."""
+    log.info("jobs: %s leads", holder)
+    loops = [asyncio.create_task(_repeat(ps, holder, job, stop)) for job in jobs]
+    lost = asyncio.create_task(_lease_lost(ps, holder))
+    try:
+        await asyncio.wait([lost, *loops], return_when=asyncio.FIRST_COMPLETED)
+        if lost.done():
+            log.warning("jobs: %s no longer leads", holder)
+        else:
+            await asyncio.gather(*loops)
+    finally:
+        for task in [lost, *loops]:
+            task.cancel()
+        await asyncio.gather(lost, *loops, return_exceptions=True)
+    if stop.is_set():
+        await _hand_over(ps, holder)
+
+
+async def _lease_lost(ps: PlatformScope, holder: str) -> None:
+    """Keep the lease as long as possible; ends when it is lost."""
+    while await _leads(ps, holder):
+        await asyncio.sleep(_RENEW)
+
+
+async def _hand_over(ps: PlatformScope, holder: str) -> None:
+    try:
+        await ps.kv.release(_LEASE, holder)
+    except Unavailable:
+        log.warning("jobs: the lease runs out by itself, Redis is away")
+
+
+async def _repeat(ps: PlatformScope, holder: str, job: Job, stop: asyncio.Event) -> None:
+    """Do the job until `stop` is set. An error is told and tried again; it ends nothing."""
+    told = 0.0
+    while not stop.is_set():
+        begun = time.time()
+        done, error = await _once(ps, job)
+        if error or begun - told > _BEAT:
+            told = begun
+            await _tell(ps, health.Beat(job.name, holder, begun, time.time() - begun, done, error))
+        await _pause(stop, max(job.pause, _AFTER_ERROR) if error else job.pause)
+
+
+async def _once(ps: PlatformScope, job: Job) -> tuple[int, str]:
+    try:
+        return await job.work(ps), ""
+    except Unavailable as error:
+        log.warning("job %s waits: %s is away", job.name, error.data.get("store"))
+        return 0, error.code
+    except Exception as error:
+        log.exception("job %s failed", job.name)
+        return 0, f"{type(error).__name__}: {error}"
+
+
+async def _tell(ps: PlatformScope, beat: health.Beat) -> None:
+    try:
+        await health.beat(ps, beat)
+    except Unavailable:
+        log.warning("job %s: its report is lost, Redis is away", beat.job)
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait, but no longer than until `stop` is set."""
+    if seconds:
+        try:
+            await asyncio.wait_for(stop.wait(), seconds)
+        except TimeoutError:
+            return

@@ -1,0 +1,61 @@
+"""What an operator may do. A permission says which verbs, never which rows: rows are the Scope's.
+
+Keys are stored in operator groups and named in the API: they never change once released. Keep the list alphabetized.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """`noun:action`. `read` opens only reading verbs; the application refuses to start otherwise."""
+
+    ACCOUNTS_READ = "accounts:read"
+    ACCOUNTS_SECRET = "accounts:secret"
+    ACCOUNTS_WRITE = "accounts:write"
+    AUDIT_READ = "audit:read"
+    LEDGER_READ = "ledger:read"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
+    NAS_READ = "nas:read"
+    NAS_SECRET = "nas:secret"
+    NAS_WRITE = "nas:write"
+    OPERATORS_READ = "operators:read"
+    OPERATORS_WRITE = "operators:write"
+    PARAMETERS_READ = "parameters:read"
+    PARAMETERS_WRITE = "parameters:write"
+    PLANS_READ = "plans:read"
+    PLANS_WRITE = "plans:write"
+    SESSIONS_DISCONNECT = "sessions:disconnect"
+    SESSIONS_READ = "sessions:read"
+
+
+ALL = frozenset(Permission)
+
+PRESETS: dict[str, frozenset[Permission]] = {
+    "viewer": frozenset(p for p in Permission if p.endswith(":read")),
+    "cashier": frozenset(
+        {
+            Permission.ACCOUNTS_READ,
+            Permission.ACCOUNTS_WRITE,
+            Permission.LEDGER_READ,
+            Permission.MEMBERS_READ,
+            Permission.MEMBERS_WRITE,
+            Permission.PLANS_READ,
+            Permission.SESSIONS_READ,
+        }
+    ),
+    "engineer": frozenset(
+        {
+            Permission.ACCOUNTS_READ,
+            Permission.NAS_READ,
+            Permission.NAS_SECRET,
+            Permission.NAS_WRITE,
+            Permission.PLANS_READ,
+            Permission.SESSIONS_DISCONNECT,
+            Permission.SESSIONS_READ,
+        }
+    ),
+    "manager": ALL,
+}

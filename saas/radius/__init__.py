@@ -1,0 +1,28 @@
+"""The engine: packets in, packets out. It reaches the domain through operations only, and a packet whose account is
+known waits for no store.
+
+    codec.py           the only door to pyrad: octets to Packet, names and values to attributes
+    authenticators.py  what proves a packet and hides a password; signed requests and replies
+    methods.py         PAP, CHAP, MS-CHAPv1, MS-CHAPv2, MPPE keys: pure
+    vendors.py         rates and identification in each vendor's attributes: pure; a vendor is a row of its table
+    replies.py         what an accept grants, how a reject says no: pure
+    tokens.py          the Class attribute: account and slot, signed
+    stations.py        Calling-Station-Id in one spelling
+    identify.py        whose packet is it: the devices of the pool, and the order in which they are tried
+    names.py           dynamic DNS names of devices
+    server.py          sockets: batches of datagrams in, answers out
+    gate.py            the way of a datagram up to its handler; the drop reasons
+    duplicates.py      answers that are still remembered
+    batches.py         work that waits for a store
+    logins.py          accounts cached in the worker
+    auth.py            Access-Request
+    acct.py            Accounting-Request
+    coa.py             Disconnect-Request
+    commands.py        what consoles ask of the pool
+    counters.py        what was counted
+    notes.py           refusals and unknown devices, for the consoles
+    engine.py          one worker
+    supervisor.py      the workers of a pool
+    client.py          a device played by us: self test, smoke story, tests
+    dictionary/        the attributes
+"""

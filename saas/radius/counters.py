@@ -1,0 +1,58 @@
+"""What was counted: packets by kind, drops by reason, and the same for each device, since the last report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from saas.radius.identify import Nas
+
+
+class DeviceCounters:
+    """A device's figures. `last_at`: seconds since 1970 of its last packet."""
+
+    __slots__ = ("accepted", "accounting", "dropped", "last_at", "rejected", "tenant_id")
+
+    def __init__(self, tenant_id: str) -> None:
+        self.tenant_id = tenant_id
+        self.last_at = 0.0
+        self.accepted = 0
+        self.rejected = 0
+        self.accounting = 0
+        self.dropped: Counter[str] = Counter()
+
+
+class Counters:
+    """A worker's figures since its start. Drop reasons are the stable keys that gate.py lists."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self.accepted = 0
+        self.rejected = 0
+        self.accounting = 0
+        self.replayed = 0
+        self.dropped: Counter[str] = Counter()
+        self._devices: dict[str, DeviceCounters] = {}
+
+    def device(self, nas: Nas) -> DeviceCounters:
+        """The figures of a device since they were last taken."""
+        found = self._devices.get(nas.id)
+        if found is None:
+            found = self._devices[nas.id] = DeviceCounters(nas.tenant_id)
+        return found
+
+    def drop(self, reason: str) -> None:
+        """A packet was dropped."""
+        self.dropped[reason] += 1
+
+    def suspect(self, reason: str, suspects: Iterable[Nas], now: float) -> None:
+        """The devices that may have sent a dropped packet: their owners can be told."""
+        for nas in suspects:
+            seen = self.device(nas)
+            seen.last_at = now
+            seen.dropped[reason] += 1
+
+    def take_devices(self) -> dict[str, DeviceCounters]:
+        """The devices' figures since the last call, by device id."""
+        taken, self._devices = self._devices, {}
+        return taken

@@ -1,0 +1,41 @@
+"""What is to be told about refusals and unknown devices: gathered, bounded, handed over in batches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from saas.tenants.refusals import Refusal, UnknownNas
+
+LIMIT: Final = 2_000  # of each kind, between two hand-overs; the counters still count what is left out
+
+
+class Notes:
+    """Refusals one by one; unknown devices once for each (source, identifier, cause) with their count."""
+
+    def __init__(self, pool: str, limit: int = LIMIT) -> None:
+        self._pool = pool
+        self._limit = limit
+        self._refusals: list[Refusal] = []
+        self._unknown: dict[tuple[str, str, str], tuple[int, float]] = {}
+
+    def refused(self, refusal: Refusal) -> None:
+        """A login was refused."""
+        if len(self._refusals) < self._limit:
+            self._refusals.append(refusal)
+
+    def unknown_nas(self, source: str, identifier: str, cause: str, now: float) -> None:
+        """A packet came from a device that is not known or did not prove itself; `cause` is the drop reason."""
+        key = (source, identifier[:64], cause)
+        count, _ = self._unknown.get(key, (0, 0.0))
+        if count or len(self._unknown) < self._limit:
+            self._unknown[key] = (count + 1, now)
+
+    def take(self) -> list[Refusal | UnknownNas]:
+        """Everything since the last call."""
+        refusals, self._refusals = self._refusals, []
+        unknown, self._unknown = self._unknown, {}
+        pool = self._pool
+        return [
+            *refusals,
+            *(UnknownNas(pool, *key, count=count, at=at) for key, (count, at) in unknown.items()),
+        ]

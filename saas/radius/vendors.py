@@ -1,0 +1,132 @@
+"""What each vendor wants to hear: rates in its own attributes and units, and what identifies a session to it. Pure.
+
+"Up" is from the subscriber: what the device receives, its input. A rate of 0 means none given and is never sent:
+some devices take 0 for unlimited, others for nothing. Sources: the vendors' dictionaries and manuals; a unit about
+which they disagree has two keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from saas.radius.codec import attribute
+
+MAX_RATE: Final = 2**31 - 1  # many devices read the 32 bits as signed
+
+Rates = Callable[[int, int], bytes]
+
+
+def _each(up_names: tuple[str, ...], down_names: tuple[str, ...], unit: int = 1) -> Rates:
+    """A number for each direction, in `unit` bit/s, rounded up so that a small rate never becomes 0."""
+
+    def rates(up: int, down: int) -> bytes:
+        pairs = [(name, up) for name in up_names if up] + [(name, down) for name in down_names if down]
+        return b"".join(attribute(name, min(-(-rate // unit), MAX_RATE)) for name, rate in pairs)
+
+    return rates
+
+
+def _mikrotik(up: int, down: int) -> bytes:
+    """rx/tx as the router sees them: rx is the upload and comes first. A side without limit gets the largest rate."""
+    if not up and not down:
+        return b""
+    return attribute("Mikrotik-Rate-Limit", f"{_short(up or MAX_RATE)}/{_short(down or MAX_RATE)}")
+
+
+def _short(rate: int) -> str:
+    rate = min(rate, MAX_RATE)
+    if rate % 1_000_000 == 0:
+        return f"{rate // 1_000_000}M"
+    return f"{rate // 1_000}k" if rate % 1_000 == 0 else str(rate)
+
+
+def _cisco(up: int, down: int) -> bytes:
+    """Classic IOS. Bursts in octets: what fits into 1.5 s, and twice that."""
+    lines = []
+    for number, (direction, rate) in enumerate((("input", up), ("output", down)), start=1):
+        if rate:
+            rate = min(rate, MAX_RATE)
+            burst = max(rate * 3 // 16, 8000)
+            lines.append(
+                f"lcp:interface-config#{number}=rate-limit {direction} {rate} {burst} {burst * 2}"
+                " conform-action transmit exceed-action drop"
+            )
+    return b"".join(attribute("Cisco-AVPair", line) for line in lines)
+
+
+def _accel(up: int, down: int) -> bytes:
+    """accel-ppp's shaper reads Filter-Id as down/up in kbit/s."""
+    if not up and not down:
+        return b""
+    up, down = (min(-(-(rate or MAX_RATE) // 1000), MAX_RATE) for rate in (up, down))
+    return attribute("Filter-Id", f"{down}/{up}")
+
+
+def _no_rates(up: int, down: int) -> bytes:
+    return b""
+
+
+_HUAWEI = _each(
+    ("Huawei-Input-Average-Rate", "Huawei-Input-Peak-Rate"), ("Huawei-Output-Average-Rate", "Huawei-Output-Peak-Rate")
+)
+_H3C = _each(("H3C-Input-Average-Rate", "H3C-Input-Peak-Rate"), ("H3C-Output-Average-Rate", "H3C-Output-Peak-Rate"))
+_ZTE = ("ZTE-Rate-Ctrl-SCR-Up",), ("ZTE-Rate-Ctrl-SCR-Down",)
+_RP = ("RP-Upstream-Speed-Limit",), ("RP-Downstream-Speed-Limit",)
+_PPPD = ("PPPD-Upstream-Speed-Limit",), ("PPPD-Downstream-Speed-Limit",)
+_CHILLI = ("ChilliSpot-Bandwidth-Max-Up",), ("ChilliSpot-Bandwidth-Max-Down",)
+
+# What identifies a session in a Disconnect-Request (RFC 5176 section 3). A device answers 401 to an attribute that
+# it does not take for identification, so each vendor gets what it is known to take.
+_COMMON = ("User-Name", "Acct-Session-Id", "NAS-Identifier", "NAS-IP-Address", "Framed-IP-Address")
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """`rates` (up, down in bit/s) -> attributes; `identification` names for Disconnect; `least_timeout` in seconds."""
+
+    rates: Rates
+    identification: tuple[str, ...] = _COMMON
+    least_timeout: int = 1
+
+
+VENDORS: Final[Mapping[str, Vendor]] = {
+    "standard": Vendor(_no_rates),
+    "mikrotik": Vendor(_mikrotik, ("User-Name", "Acct-Session-Id", "Framed-IP-Address", "NAS-IP-Address")),
+    "huawei": Vendor(_HUAWEI, ("User-Name", "Acct-Session-Id", "NAS-IP-Address", "Framed-IP-Address")),
+    "h3c": Vendor(_H3C, ("User-Name", "Acct-Session-Id", "NAS-IP-Address", "Framed-IP-Address")),
+    "zte": Vendor(_each(*_ZTE, unit=1000)),
+    "zte-bps": Vendor(_each(*_ZTE)),
+    "cisco": Vendor(_cisco, ("User-Name", "Acct-Session-Id", "NAS-IP-Address", "Framed-IP-Address")),
+    "ikuai": Vendor(_each(*_RP, unit=1000)),
+    "ikuai-bps": Vendor(_each(*_RP)),
+    "accel-ppp": Vendor(_accel, (*_COMMON, "Calling-Station-Id")),
+    "pptpd": Vendor(_each(*_PPPD, unit=1000)),
+    "xl2tpd": Vendor(_each(*_PPPD, unit=1000)),
+    "openvpn": Vendor(_no_rates),
+    # finds sessions by User-Name alone, and takes Session-Timeout for its own lifetime: below the sum of both sides'
+    # over_time (2 x 1440 s) its clients reauthenticate without pause
+    "strongswan": Vendor(_no_rates, ("User-Name",), least_timeout=3600),
+    "wispr": Vendor(_each(("WISPr-Bandwidth-Max-Up",), ("WISPr-Bandwidth-Max-Down",))),
+    "chillispot": Vendor(_each(*_CHILLI, unit=1000)),
+    "ascend": Vendor(_each(("Ascend-Data-Rate",), ("Ascend-Xmit-Rate",))),
+    # wants NAS-Port
+    "aruba": Vendor(_no_rates, ("User-Name", "Acct-Session-Id", "Calling-Station-Id", "NAS-Port", "NAS-IP-Address")),
+}
+
+
+def vendor(key: str) -> Vendor:
+    """The vendor of a key; an unknown one is treated by the RFCs alone."""
+    return VENDORS.get(key, VENDORS["standard"])
+
+
+def rates(key: str, up: int, down: int) -> bytes:
+    """The rate attributes of a vendor for `up` and `down` bit/s from the subscriber's side; 0 is none given."""
+    return vendor(key).rates(up, down)
+
+
+def identification(key: str, session: Mapping[str, Any]) -> bytes:
+    """What identifies a session to a vendor's device: attribute name -> value, empty ones are left out."""
+    names = [name for name in vendor(key).identification if session.get(name) not in (None, "")]
+    return b"".join(attribute(name, session[name]) for name in names)

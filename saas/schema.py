@@ -1,0 +1,162 @@
+"""The collections as data: whose rows they hold, how they are found, what may never change.
+
+`fence` names the fields by which a Scope sees only its own rows. A Scope opens a collection only when the
+collection has every field of the Scope's fence. Each unique index begins with `tenant_id`, except those named
+in `cloud_wide`: what is unique in the whole cloud on purpose, decided by the index and not by a query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Keys = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """`keys` as (field, 1 | -1); `partial` is a MongoDB partialFilterExpression; `expire_after` in seconds."""
+
+    keys: Keys
+    unique: bool = False
+    partial: tuple[tuple[str, object], ...] = ()
+    expire_after: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Made of the keys, so that two processes always name the same index alike."""
+        return "_".join(f"{field}_{order}" for field, order in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection's fence, indexes and promises."""
+
+    fence: tuple[str, ...]
+    indexes: tuple[Index, ...] = ()
+    append_only: bool = False
+    cloud_wide: tuple[str, ...] = ()  # leading fields of unique indexes that hold across tenants
+
+
+def _up(*fields: str) -> Keys:
+    return tuple((field, 1) for field in fields)
+
+
+def _newest(*fields: str) -> Keys:
+    """For lists, newest first or last: an index whose keys all ascend is walked either way."""
+    return _up(*fields, "_id")
+
+
+_TENANT = ("tenant_id",)
+_TENANT_MEMBER = ("tenant_id", "agent_id", "member_id")
+
+COLLECTIONS: dict[str, Collection] = {
+    # the platform's own
+    "cloud_accounts": Collection((), (Index(_up("email"), unique=True), Index(_up("platform"))), cloud_wide=("email",)),
+    # a tenant's own row carries its id as tenant_id too, so that its Scope can open just that row
+    "tenants": Collection(
+        ("tenant_id",),
+        (Index(_up("slug"), unique=True), Index(_newest("owner_id")), Index(_up("pool"))),
+        cloud_wide=("slug",),
+    ),
+    "platform_audit": Collection((), (), append_only=True),
+    "unknown_nas": Collection(
+        (),
+        (
+            Index(_up("pool", "source", "identifier"), unique=True),
+            Index((("pool", 1), ("last_at", 1))),
+            Index(_up("last_at"), expire_after=7 * 86400),
+        ),
+        cloud_wide=("pool",),
+    ),
+    "journal": Collection(()),
+    "dead_events": Collection((), (Index(_newest("tenant_id")),)),
+    "migrations": Collection(()),
+    # a tenant's
+    "audit": Collection(
+        _TENANT,
+        (
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "noun")),
+            Index(_newest("tenant_id", "target")),
+            Index(_newest("tenant_id", "target_name")),
+            Index(_newest("tenant_id", "actor_name")),
+        ),
+        append_only=True,
+    ),
+    "groups": Collection(_TENANT, (Index(_up("tenant_id", "name"), unique=True),)),
+    "operators": Collection(
+        _TENANT, (Index(_up("tenant_id", "login"), unique=True), Index(_up("tenant_id", "group_id")))
+    ),
+    "nas": Collection(
+        _TENANT,
+        (
+            Index(_up("identifier"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_up("tenant_id", "name"), unique=True),
+            Index(_up("address")),
+        ),
+        cloud_wide=("identifier",),
+    ),
+    "plans": Collection(
+        _TENANT,
+        (
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "status")),
+            Index(_up("tenant_id", "name"), unique=True),
+        ),
+    ),
+    "members": Collection(
+        _TENANT_MEMBER,
+        (
+            Index(_newest("tenant_id")),
+            Index(_up("tenant_id", "login"), unique=True),
+            Index(_up("tenant_id", "search")),
+        ),
+    ),
+    "accounts": Collection(
+        _TENANT_MEMBER,
+        (
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "status")),
+            Index(_newest("tenant_id", "member_id")),
+            Index(_newest("tenant_id", "plan_id")),
+            Index(_up("tenant_id", "username"), unique=True),
+            Index(_up("tenant_id", "search")),
+            Index(_up("tenant_id", "expires_at", "_id")),
+        ),
+    ),
+    "ledger": Collection(
+        _TENANT_MEMBER,
+        (
+            Index(_up("tenant_id", "key"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "member_id")),
+            Index(_newest("tenant_id", "account_id")),
+        ),
+        append_only=True,
+    ),
+    "sessions": Collection(
+        _TENANT_MEMBER,
+        (
+            Index(_up("tenant_id", "key", "epoch"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "open")),
+            Index(_newest("tenant_id", "account_id", "open")),
+            Index(_newest("tenant_id", "nas_id", "open")),
+            Index(_newest("tenant_id", "search", "open")),
+            Index(_up("tenant_id", "open", "account_id"), partial=(("open", True),)),
+            Index(_up("stale_at"), partial=(("open", True),)),
+        ),
+    ),
+    "disconnects": Collection(_TENANT, (Index(_newest("tenant_id", "session_id")),)),
+    "refusals": Collection(
+        _TENANT,
+        (
+            Index(_up("tenant_id", "username", "nas_id", "reason", "hour"), unique=True),
+            Index(_newest("tenant_id", "last_at")),
+            Index((("tenant_id", 1), ("username", 1), ("last_at", 1))),
+            Index((("tenant_id", 1), ("nas_id", 1), ("last_at", 1))),
+            Index(_up("last_at"), expire_after=180 * 86400),
+        ),
+    ),
+}

@@ -1,0 +1,133 @@
+"""The RADIUS engines: which workers live, and what they say about the devices they serve."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from saas.errors import Unavailable
+from saas.tenants.scope import PlatformScope, Scope
+
+log = logging.getLogger(__name__)
+
+_ENGINES = "engines"
+_LIVES = 15  # seconds after its last heartbeat that a worker counts as alive
+_FORGOTTEN = 30 * 86400  # seconds
+_DROPPED = "dropped:"
+
+# KEYS: the statistics of devices; ARGV: seconds until they are forgotten, then for each [last_at, {field: to add}].
+_ADD = """
+for i, key in ipairs(KEYS) do
+  local last, counts = unpack(cjson.decode(ARGV[i + 1]))
+  redis.call('HSETNX', key, 'since', last)
+  if tonumber(redis.call('HGET', key, 'last_at') or 0) < last then redis.call('HSET', key, 'last_at', last) end
+  for field, count in pairs(counts) do redis.call('HINCRBY', key, field, count) end
+  redis.call('EXPIRE', key, ARGV[1])
+end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineReport:
+    """A worker's heartbeat. Counts are since its start, rates per second over its last beat."""
+
+    pool: str
+    worker: str  # unique and stable while it lives: "host:pid"
+    host: str  # the address that devices send to
+    auth_port: int
+    acct_port: int
+    radsec_port: int  # 0 = none
+    state: str  # "running", "draining"
+    version: str
+    started_at: float
+    at: float
+    auth_rate: float = 0.0
+    acct_rate: float = 0.0
+    accepted: int = 0
+    rejected: int = 0
+    accounting: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCount:
+    """What a worker saw of one device since its last beat."""
+
+    tenant_id: str
+    nas_id: str
+    last_at: float  # of the last packet
+    accepted: int = 0
+    rejected: int = 0
+    accounting: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStats:
+    """What all workers saw of one device. Counts begin at `since` and are forgotten when it is silent for a month."""
+
+    nas_id: str
+    since: float
+    last_at: float
+    accepted: int
+    rejected: int
+    accounting: int
+    dropped: Mapping[str, int]  # by reason
+
+
+async def heartbeat(ps: PlatformScope, report: EngineReport, devices: Sequence[DeviceCount] = ()) -> None:
+    """Tell that a worker lives, every few seconds, and add what it saw of its devices. Best effort, never raises."""
+    try:
+        await ps.kv.hset(_ENGINES, {report.worker: asdict(report)}, _FORGOTTEN)
+        if devices:
+            keys = [f"t:{device.tenant_id}:{_stats(device.nas_id)}" for device in devices]
+            await ps.kv.run(_ADD, keys, [_FORGOTTEN, *(json.dumps(_counts(device)) for device in devices)])
+    except Unavailable:
+        log.warning("heartbeat of %s: Redis is away", report.worker)
+
+
+async def listing(scope: Scope | PlatformScope) -> list[EngineReport]:
+    """The workers that live, by pool and name: of the tenant's pool, or of every pool."""
+    kv = scope.services.kv
+    found = [EngineReport(**values) for values in (await kv.hgetall(_ENGINES)).values()]
+    now = time.time()
+    if long_gone := [report.worker for report in found if report.at < now - _FORGOTTEN]:
+        await kv.hdel(_ENGINES, *long_gone)
+    pool = scope.tenant["pool"] if isinstance(scope, Scope) else None
+    living = [report for report in found if report.at > now - _LIVES and pool in (None, report.pool)]
+    return sorted(living, key=lambda report: (report.pool, report.worker))
+
+
+async def device_stats(scope: Scope, nas_ids: Sequence[str]) -> dict[str, DeviceStats]:
+    """By device id, for those that were heard of."""
+    stats = {nas_id: _stats_of(nas_id, await scope.kv.hgetall(_stats(nas_id))) for nas_id in nas_ids}
+    return {nas_id: each for nas_id, each in stats.items() if each is not None}
+
+
+def _stats(nas_id: str) -> str:
+    return f"nas:{nas_id}"
+
+
+def _counts(device: DeviceCount) -> list[Any]:
+    """The moment of the last packet, and what to add."""
+    counts = {"accepted": device.accepted, "rejected": device.rejected, "accounting": device.accounting}
+    counts |= {_DROPPED + reason: count for reason, count in device.dropped.items()}
+    return [device.last_at, {field: count for field, count in counts.items() if count}]
+
+
+def _stats_of(nas_id: str, fields: Mapping[str, Any]) -> DeviceStats | None:
+    if not fields:
+        return None
+    return DeviceStats(
+        nas_id,
+        since=fields["since"],
+        last_at=fields.get("last_at", 0.0),  # none yet: only drops were counted
+        accepted=fields.get("accepted", 0),
+        rejected=fields.get("rejected", 0),
+        accounting=fields.get("accounting", 0),
+        dropped={name.removeprefix(_DROPPED): n for name, n in fields.items() if name.startswith(_DROPPED)},
+    )

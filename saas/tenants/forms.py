@@ -1,0 +1,71 @@
+"""The shape of input: what a person or a program sends, for HTML and JSON alike.
+
+Titles and descriptions are message ids; the edge translates them. Rules that need stored data (state, quota, money)
+are the operation's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from saas.values import normal_address, parse_money
+
+
+class Form(BaseModel):
+    """Base of all input: unknown fields are refused, texts are trimmed, numbers may come as text."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
+
+
+def _plain(text: str) -> str:
+    if any(ord(char) < 32 or ord(char) == 127 for char in text):
+        raise PydanticCustomError("control_characters", "control characters")
+    return text
+
+
+def _no_markup(text: str) -> str:
+    if "<" in text or ">" in text:
+        raise PydanticCustomError("markup", "markup")
+    return text
+
+
+def _address(text: str) -> str:
+    if not text:
+        return ""
+    try:
+        return normal_address(text)
+    except ValueError:
+        raise PydanticCustomError("bad_address", "bad address") from None
+
+
+def _long_enough(text: str) -> str:
+    if text and len(text) < 6:
+        raise PydanticCustomError("too_short", "too short", {"min_length": 6})
+    return text
+
+
+def _money(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_money(value)
+    except ValueError as error:
+        raise PydanticCustomError(str(error), "bad amount") from None
+
+
+Line = Annotated[str, StringConstraints(max_length=64), AfterValidator(_plain), AfterValidator(_no_markup)]
+Name = Annotated[Line, Field(min_length=1)]
+Note = Annotated[str, StringConstraints(max_length=500), AfterValidator(_no_markup)]
+Login = Annotated[str, StringConstraints(min_length=2, max_length=64, pattern=r"^[A-Za-z0-9._@+\-]+$")]
+Password = Annotated[str, Field(min_length=6, max_length=128), AfterValidator(_plain)]
+OptionalPassword = Annotated[str, Field(max_length=128), AfterValidator(_plain), AfterValidator(_long_enough)]
+Address = Annotated[str, Field(max_length=45), AfterValidator(_address)]
+_HOST_NAME = r"^$|^([A-Za-z0-9]([A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,}$"
+HostName = Annotated[str, StringConstraints(max_length=253, pattern=_HOST_NAME, to_lower=True)]
+Money = Annotated[int, BeforeValidator(_money), Field(ge=0, le=10**12, json_schema_extra={"widget": "money"})]
+Username = Annotated[Login, StringConstraints(to_lower=True)]
+Email = Annotated[EmailStr, StringConstraints(max_length=128, to_lower=True)]
+Mobile = Annotated[str, StringConstraints(max_length=20, pattern=r"^[0-9+\- ]*$")]

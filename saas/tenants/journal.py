@@ -1,0 +1,207 @@
+"""The accounting journal: what a device reports is durable here before it is answered (RFC 2866 section 4.1).
+
+Written by the engines: one group write into the pool's Redis stream or, while Redis is away, one document into the
+`journal` collection. Read by the job, oldest first from both, and removed only after it has been applied: after a crash
+events are read again, never lost.
+
+A group is JSON: ``[format, [event, …]]``, each event an array of the fields of AcctEvent in their order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from operator import attrgetter
+from typing import NamedTuple
+
+from saas.errors import Unavailable
+from saas.kv import Entry
+from saas.tenants import slots
+from saas.tenants.accounting import AcctEvent
+from saas.tenants.refusals import Refusal, UnknownNas
+from saas.tenants.scope import PlatformScope
+from saas.values import new_id
+
+__all__ = ["AcctEvent", "Group", "Reading", "Refusal", "Unavailable", "UnknownNas", "note", "read", "record", "remove"]
+
+log = logging.getLogger(__name__)
+
+_FORMAT = 1
+_NAMES = tuple(field.name for field in fields(AcctEvent))
+_VALUES = attrgetter(*_NAMES)
+_POOLS = "pools"  # the set of pools that have written
+_PATIENCE = 1.0  # seconds that Redis gets before the other store is used: devices repeat after three
+_STREAM_LIMIT = 32  # groups read from a stream at a time
+_FALLBACK_LIMIT = 32
+_NOTES_KEPT = 20_000
+
+# KEYS: the stream, the set of pools, then the accounts whose slots change; ARGV: the group, the pool, then the changes.
+# The group is durable whatever becomes of the slots; the answer is what went wrong with them.
+_RECORD = (
+    slots.TRACK
+    + """
+redis.call('XADD', KEYS[1], '*', 'd', ARGV[1])
+redis.call('SADD', KEYS[2], ARGV[2])
+local fine, problem = pcall(track_all, 3, 3)
+return fine and '' or tostring(problem)
+"""
+)
+
+
+class Group(NamedTuple):
+    """Events that were written together. `events` is empty and `error` says why when they cannot be read."""
+
+    stream: str  # "" = it lies in the fallback collection
+    id: str
+    received: float  # of the first event
+    events: tuple[AcctEvent, ...]
+    data: bytes
+    error: str = ""
+
+
+async def record(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> None:
+    """Make events durable in one write; only then may they be answered. Unavailable when no store takes them."""
+    if not events:
+        return
+    data = encode(events)
+    keys, args = slots.track_call(events)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            problem = await ps.kv.run(_RECORD, [_stream(pool), _POOLS, *keys], [data, pool, *args])
+        if problem:
+            log.error("pool %s: sessions are recorded but not counted: %s", pool, problem)
+    except (Unavailable, TimeoutError):
+        await _fall_back(ps, pool, events[0].received, data)
+    except Exception:
+        log.exception("pool %s: Redis does not take the journal", pool)
+        await _fall_back(ps, pool, events[0].received, data)
+
+
+async def note(ps: PlatformScope, pool: str, notes: Sequence[Refusal | UnknownNas]) -> None:
+    """Keep refusals and unknown devices for the consoles: best effort, bounded, never raises."""
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await ps.kv.add(_POOLS, pool)
+            await ps.kv.append(_notes(pool), [_encode_note(each) for each in notes], keep=_NOTES_KEPT)
+    except (Unavailable, TimeoutError):
+        return  # best effort: whoever is refused dials again
+
+
+class Reading(NamedTuple):
+    """The oldest groups in order of arrival. `complete`: when these are applied, all is that was recorded before."""
+
+    groups: list[Group]
+    complete: bool
+
+
+async def read(ps: PlatformScope, wait: float) -> Reading:
+    """The oldest groups of every pool; waits up to `wait` seconds for the first. They come again until `remove`.
+
+    While Redis is away, only what lies in the fallback collection.
+    """
+    streams, full, answered = await _read_streams(ps, wait)
+    rows = await ps.db.journal.find(sort=[("_id", 1)], limit=_FALLBACK_LIMIT)
+    fallback = [_group("", row["_id"], row["data"], row["received"]) for row in rows]
+    if len(fallback) == _FALLBACK_LIMIT:
+        full.append(fallback)
+    # What lies behind the last group of a source that has more must not be overtaken by other sources.
+    horizon = min((source[-1].received for source in full), default=float("inf"))
+    groups = [group for group in [*streams, *fallback] if group.received <= horizon]
+    return Reading(sorted(groups, key=lambda group: group.received), answered and not full)
+
+
+async def remove(ps: PlatformScope, groups: Sequence[Group]) -> None:
+    """Forget groups that have been applied."""
+    for stream in {group.stream for group in groups if group.stream}:
+        await ps.kv.drop(stream, [group.id for group in groups if group.stream == stream])
+    fallback = [group.id for group in groups if not group.stream]
+    if fallback:
+        await ps.db.journal.delete_many({"_id": {"$in": fallback}})
+
+
+async def read_notes(ps: PlatformScope, wait: float) -> tuple[dict[str, list[Entry]], list[Refusal | UnknownNas]]:
+    """Notes to keep, and the entries that hold them, for `remove_notes`."""
+    entries = await ps.kv.oldest([_notes(pool) for pool in await pools(ps)], 500, wait)
+    notes = [_decode_note(entry.data) for found in entries.values() for entry in found]
+    return entries, [note for note in notes if note is not None]
+
+
+async def remove_notes(ps: PlatformScope, entries: dict[str, list[Entry]]) -> None:
+    """Forget notes that have been kept."""
+    for stream, found in entries.items():
+        await ps.kv.drop(stream, [entry.id for entry in found])
+
+
+async def pools(ps: PlatformScope) -> list[str]:
+    """The pools that have written anything."""
+    return await ps.kv.members(_POOLS)
+
+
+async def backlog(ps: PlatformScope) -> int:
+    """How many groups wait to be applied; counted up to 10,000 in the fallback collection."""
+    waiting = [await ps.kv.length(_stream(pool)) for pool in await pools(ps)]
+    return sum(waiting) + await ps.db.journal.count()
+
+
+def encode(events: Sequence[AcctEvent]) -> bytes:
+    """A group as it is stored."""
+    return json.dumps([_FORMAT, [_VALUES(event) for event in events]], separators=(",", ":")).encode()
+
+
+def decode(data: bytes) -> tuple[AcctEvent, ...]:
+    """The events of a stored group. ValueError or TypeError when it is none."""
+    version, rows = json.loads(data)
+    if version != _FORMAT:
+        raise ValueError(f"format {version}")
+    return tuple(AcctEvent(*row) for row in rows)
+
+
+async def _fall_back(ps: PlatformScope, pool: str, received: float, data: bytes) -> None:
+    try:
+        await ps.db.journal.insert({"_id": new_id("jnl"), "pool": pool, "received": received, "data": data})
+    except Exception as error:  # whatever it was: it is not on record, and nobody may answer
+        raise Unavailable(store="mongo") from error
+
+
+def _stream(pool: str) -> str:
+    return f"pool:{pool}:acct"
+
+
+def _notes(pool: str) -> str:
+    return f"pool:{pool}:notes"
+
+
+async def _read_streams(ps: PlatformScope, wait: float) -> tuple[list[Group], list[list[Group]], bool]:
+    """The groups of all streams, the streams that may have more, and whether Redis answered at all."""
+    try:
+        found = await ps.kv.oldest([_stream(pool) for pool in await pools(ps)], _STREAM_LIMIT, wait)
+    except Unavailable:
+        await asyncio.sleep(wait)
+        return [], [], False
+    sources = [[_group(name, entry.id, entry.data) for entry in entries] for name, entries in found.items()]
+    full = [source for source in sources if len(source) == _STREAM_LIMIT]
+    return [group for source in sources for group in source], full, True
+
+
+def _group(stream: str, group_id: str, data: bytes, received: float = 0.0) -> Group:
+    try:
+        events = decode(data)
+    except (ValueError, TypeError) as error:
+        return Group(stream, group_id, received, (), data, f"{type(error).__name__}: {error}")
+    return Group(stream, group_id, events[0].received, events, data)
+
+
+def _encode_note(note: Refusal | UnknownNas) -> bytes:
+    return json.dumps([type(note).__name__, asdict(note)], separators=(",", ":")).encode()
+
+
+def _decode_note(data: bytes) -> Refusal | UnknownNas | None:
+    """None for what another version wrote: notes are best effort."""
+    kind, values = json.loads(data)
+    try:
+        return Refusal(**values) if kind == "Refusal" else UnknownNas(**values)
+    except TypeError:
+        return None

@@ -1,0 +1,138 @@
+"""The only writer of balances: append-only entries in integer minor units.
+
+A member's balance is the sum of its entries, always. An entry and the balance change in one transaction; the
+idempotency key, unique in the tenant, makes a repeat find the first entry instead of posting a second one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+from saas.errors import Conflict, Taken
+from saas.tenants.paging import ListQuery, Page, made_between, page
+from saas.tenants.scope import Scope
+from saas.values import new_id, normal_username, utcnow
+
+Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer"]
+
+
+class LedgerEntry(TypedDict):
+    """`amount` > 0 raises the balance, < 0 lowers it; minor units. `method`: "cash" … for payments, else ""."""
+
+    _id: str
+    tenant_id: str
+    member_id: str
+    agent_id: str | None
+    account_id: str
+    kind: Kind
+    amount: int
+    before: int
+    after: int
+    list_price: int
+    method: str
+    note: str
+    key: str
+    actor_kind: str
+    actor_id: str
+    actor_name: str
+    at: datetime
+
+
+async def post(
+    scope: Scope,
+    kind: Kind,
+    amount: int,
+    *,
+    key: str,
+    member_id: str,
+    account_id: str = "",
+    list_price: int = 0,
+    method: str = "",
+    note: str = "",
+) -> LedgerEntry:
+    """Post `amount` to a member's balance, once for each `key`; a repeat returns the entry that is there.
+
+    Conflict("key_reused") when the key was used for something else; NotFound without the member.
+    """
+    if existing := await _posted(scope, key):
+        return _same(existing, kind, amount, member_id)
+
+    async def write(tx: Scope) -> LedgerEntry:
+        member = await tx.db.members.update(member_id, {"$inc": {"balance": amount}})
+        entry = LedgerEntry(
+            _id=new_id("led"),
+            tenant_id=tx.tenant_id,
+            member_id=member_id,
+            agent_id=member["agent_id"],
+            account_id=account_id,
+            kind=kind,
+            amount=amount,
+            before=member["balance"] - amount,
+            after=member["balance"],
+            list_price=list_price,
+            method=method,
+            note=note,
+            key=key,
+            actor_kind=tx.actor.kind,
+            actor_id=tx.actor.id,
+            actor_name=tx.actor.name,
+            at=utcnow(),
+        )
+        await tx.db.ledger.insert(entry)
+        return entry
+
+    try:
+        return await scope.transaction(write)
+    except Taken:  # the same key was posted while we looked: the index is the judge
+        found = await _posted(scope, key)
+        if found is None:
+            raise
+        return _same(found, kind, amount, member_id)
+
+
+async def listing(scope: Scope, query: ListQuery) -> Page:
+    """Entries, newest first. Filters: `member_id`, `account_id`, `kind`, `method`, and the days `since` and `until`.
+
+    `q` is a whole entry key, or the name of an account or a member.
+    """
+    wanted = ("member_id", "account_id", "kind", "method")
+    filter: dict[str, Any] = {name: query.filters[name] for name in wanted if query.filters.get(name)}
+    filter |= made_between(query, "led", scope.tenant["parameters"]["timezone"])
+    if query.q:
+        filter["$or"] = [{"key": query.q}, *await _of_name(scope, query.q)]
+    return await page(scope.db.ledger, filter, query)
+
+
+async def _of_name(scope: Scope, name: str) -> list[dict[str, str]]:
+    """What an entry of the account or the member of this name has."""
+    account = await scope.db.accounts.one({"username": normal_username(name)}, ["_id"])
+    member = await scope.db.members.one({"login": name.lower()}, ["_id"])
+    found = [("account_id", account), ("member_id", member)]
+    return [{field: row["_id"]} for field, row in found if row]
+
+
+async def differences(scope: Scope) -> list[str]:
+    """Members whose balance is not the sum of their entries, as sentences. Empty when the books are right."""
+    sums = await scope.db.ledger.aggregate([{"$group": {"_id": "$member_id", "sum": {"$sum": "$amount"}}}])
+    booked = {row["_id"]: int(row["sum"]) for row in sums}
+    wrong: list[str] = []
+    after = ""
+    while members := await scope.db.members.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = members[-1]["_id"]
+        for member in members:
+            total = booked.pop(member["_id"], 0)
+            if member["balance"] != total:
+                wrong.append(f"member {member['_id']}: balance {member['balance']}, entries {total}")
+    return wrong + [f"entries of {sum_} for {member_id}, who does not exist" for member_id, sum_ in booked.items()]
+
+
+async def _posted(scope: Scope, key: str) -> LedgerEntry | None:
+    entry: LedgerEntry | None = await scope.db.ledger.one({"key": key})
+    return entry
+
+
+def _same(entry: LedgerEntry, kind: Kind, amount: int, member_id: str) -> LedgerEntry:
+    if (entry["kind"], entry["amount"], entry["member_id"]) != (kind, amount, member_id):
+        raise Conflict("key_reused", key=entry["key"])
+    return entry

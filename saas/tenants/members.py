@@ -1,0 +1,99 @@
+"""Members: the people who subscribe. A member has accounts, and a wallet that only the ledger writes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, TypedDict
+
+from pydantic import Field
+
+from saas.i18n import N_
+from saas.tenants import audit
+from saas.tenants.forms import Form, Line, Mobile, Note
+from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
+from saas.tenants.scope import Scope
+from saas.values import new_id, utcnow
+
+
+class Member(TypedDict):
+    """`login` is unique in the tenant; `balance` in minor units; `agent_id` None: the tenant's own."""
+
+    _id: str
+    tenant_id: str
+    member_id: str  # the same as _id, so that a member's own scope finds its row
+    agent_id: str | None
+    login: str
+    name: str
+    mobile: str
+    email: str
+    note: str
+    password_hash: str | None
+    balance: int
+    search: list[str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class MemberForm(Form):
+    """What one may change of a member."""
+
+    name: Line = Field(default="", title=N_("Real name"))
+    mobile: Mobile = Field(default="", title=N_("Mobile"))
+    note: Note = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
+
+
+def new_member(login: str, *, name: str, mobile: str, note: str, password_hash: str | None) -> dict[str, Any]:
+    """The row of a new member without balance. `password_hash` None: no log-in to self-service yet."""
+    member_id = new_id("mem")
+    now = utcnow()
+    return {
+        "_id": member_id,
+        "member_id": member_id,
+        "agent_id": None,
+        "login": login,
+        "name": name,
+        "mobile": mobile,
+        "email": "",
+        "note": note,
+        "password_hash": password_hash,
+        "balance": 0,
+        "search": search_keys(login, name, mobile),
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+async def update(scope: Scope, member_id: str, form: MemberForm, version: int | None = None) -> Member:
+    """Change a member's particulars; its accounts are found by them too. Conflict("changed"), NotFound."""
+
+    async def write(tx: Scope) -> Member:
+        before = await tx.db.members.get(member_id)
+        search = search_keys(before["login"], form.name, form.mobile)
+        values = {**form.model_dump(), "search": search}
+        member: Member = await tx.db.members.update(member_id, {"$set": values}, version=version)
+        for account in await tx.db.accounts.find({"member_id": member_id}, limit=1000, fields=["username"]):
+            keys = search_keys(account["username"], form.name, form.mobile)
+            await tx.db.accounts.update(account["_id"], {"$set": {"search": keys, "member_name": form.name}})
+        await audit.record(tx, "member.update", member_id, name=member["login"], before=before, after=member)
+        return member
+
+    return await scope.transaction(write)
+
+
+async def get(scope: Scope, member_id: str) -> Member:
+    """One member. NotFound."""
+    member: Member = await scope.db.members.get(member_id)
+    return member
+
+
+async def listing(scope: Scope, query: ListQuery) -> Page:
+    """Members. `q` is the beginning of a login, name or mobile."""
+    return await page(scope.db.members, starts_with(query.q) if query.q else {}, query)
+
+
+async def logins(scope: Scope, ids: set[str]) -> dict[str, str]:
+    """Id -> login of some members, in one query."""
+    rows = await scope.db.members.find({"_id": {"$in": sorted(ids)}}, limit=len(ids), fields=["login"]) if ids else []
+    return {row["_id"]: row["login"] for row in rows}

@@ -1,0 +1,293 @@
+"""NAS devices: the gateways and routers of a tenant, by which its packets are known."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypedDict
+
+from pydantic import Field, StringConstraints
+
+from saas import security
+from saas.errors import Conflict, Invalid
+from saas.i18n import N_
+from saas.tenants import audit, platform
+from saas.tenants.forms import Address, Form, HostName, Name, Note
+from saas.tenants.paging import ListQuery, Page, page
+from saas.tenants.scope import PlatformScope, Scope
+from saas.values import new_id, utcnow
+
+log = logging.getLogger(__name__)
+
+VENDORS = {
+    "openvpn": N_("OpenVPN"),
+    "pptpd": N_("pptpd / xl2tpd (pppd)"),
+    "mikrotik": N_("MikroTik RouterOS"),
+    "standard": N_("Other (standard attributes)"),
+}
+_UNSIGNED = ("openvpn", "pptpd")  # the OpenVPN plugin and pppd's radiusclient know no Message-Authenticator
+Vendor = Literal["openvpn", "pptpd", "mikrotik", "standard"]
+Mode = Literal["identifier", "ip", "ddns"]
+Policy = Literal["auto", "require", "optional"]
+Identifier = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._\-]*$")]
+# nothing that the configuration of some device would want quoted
+SharedSecret = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._~!@%*+=:,/\-]*$")]
+
+
+class Nas(TypedDict):
+    """A device. `identifier` is unique in the whole cloud; `address` and `ddns` may be "".
+
+    `status`: "active" or "disabled".
+    """
+
+    _id: str
+    tenant_id: str
+    name: str
+    vendor: Vendor
+    mode: Mode
+    identifier: str
+    address: str
+    ddns: str
+    sealed_secret: bytes
+    coa_port: int
+    message_authenticator: Policy
+    note: str
+    status: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A NAS as the engine sees it. `address` "" is any; `secret` in clear, for this process's memory only."""
+
+    id: str
+    tenant_id: str
+    name: str
+    identifier: str
+    mode: str
+    address: str
+    ddns: str
+    secret: bytes
+    vendor: str
+    coa_port: int
+    message_authenticator: str
+    tenant_active: bool
+    tenant_locale: str
+
+
+class NasForm(Form):
+    """Everything one sets of a device. Identifier and secret are made when left empty."""
+
+    name: Name = Field(title=N_("Device name"))
+    vendor: Vendor = Field(title=N_("Device type"))
+    mode: Mode = Field(
+        default="identifier",
+        title=N_("Authentication mode"),
+        description=N_("How the device is known: by its identifier (any address), a fixed address, or a dynamic name."),
+        json_schema_extra={
+            "labels": {"identifier": N_("NAS identifier"), "ip": N_("IP address"), "ddns": N_("Dynamic DNS name")}
+        },
+    )
+    identifier: Identifier = Field(
+        default="",
+        title=N_("NAS identifier"),
+        description=N_("Unique in the whole cloud. Empty: one is made for you."),
+        json_schema_extra={"widget": "identifier"},
+    )
+    address: Address = Field(default="", title=N_("IP address"), description=N_("Only if the device has a fixed one."))
+    ddns: HostName = Field(default="", title=N_("Dynamic DNS name"), json_schema_extra={"widget": "text"})
+    secret: SharedSecret = Field(
+        default="",
+        title=N_("Shared secret"),
+        description=N_(
+            "8 to 64 letters, digits or . _ ~ ! @ % * + = : , / -. Empty: one is made, or the present one is kept."
+        ),
+        json_schema_extra={"widget": "secret"},
+    )
+    coa_port: int = Field(
+        default=3799,
+        ge=1,
+        le=65535,
+        title=N_("CoA port"),
+        description=N_("Where the device takes Disconnect-Requests. 3799 is usual; old RouterOS and Cisco: 1700."),
+    )
+    message_authenticator: Policy = Field(
+        default="auto",
+        title=N_("Message-Authenticator"),
+        description=N_(
+            "Automatic: required when the source address is not a known one, except from types that cannot send it "
+            "(OpenVPN plugin, pppd). Give those a fixed address where you can."
+        ),
+        json_schema_extra={
+            "labels": {"auto": N_("Automatic"), "require": N_("Always required"), "optional": N_("Not required")}
+        },
+    )
+    note: Note = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
+
+
+async def create(scope: Scope, form: NasForm) -> Nas:
+    """Register a device. Invalid, Taken("identifier" | "name"), Limit("tier_limit")."""
+    _check(form)
+    await platform.check_tier(scope, "nas")
+    now = utcnow()
+    values = form.model_dump(exclude={"secret"}) | {
+        "_id": new_id("nas"),
+        "identifier": form.identifier or new_identifier(),
+        "sealed_secret": scope.seal(form.secret or security.new_secret()),
+        "status": "active",
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+    async def write(tx: Scope) -> Nas:
+        nas: Nas = await tx.db.nas.insert(values)
+        await audit.record(tx, "nas.create", nas["_id"], name=nas["name"], after=nas)
+        return nas
+
+    nas = await scope.transaction(write)
+    await scope.changed("nas", nas["_id"])
+    return nas
+
+
+async def update(scope: Scope, nas_id: str, form: NasForm, version: int | None = None) -> Nas:
+    """Change a device; an empty secret or identifier keeps the present one. Taken, Conflict("changed"), NotFound."""
+    _check(form)
+    values: dict[str, Any] = form.model_dump(exclude={"secret"})
+    if not form.identifier:
+        del values["identifier"]
+    if form.secret:
+        values["sealed_secret"] = scope.seal(form.secret)
+    return await _change(scope, nas_id, "nas.update", values, version)
+
+
+async def set_status(scope: Scope, nas_id: str, status: Literal["active", "disabled"]) -> Nas:
+    """Disable a device: its packets are dropped. Or let it work again."""
+    action = "nas.disable" if status == "disabled" else "nas.enable"
+    return await _change(scope, nas_id, action, {"status": status})
+
+
+async def delete(scope: Scope, nas_id: str) -> None:
+    """Remove a device. Conflict("in_use") while sessions are open on it or plans are bound to it."""
+    nas = await scope.db.nas.get(nas_id)
+    if await scope.db.sessions.count({"nas_id": nas_id, "open": True}, limit=1):
+        raise Conflict("has_open_sessions", name=nas["name"])
+    if await scope.db.plans.count({"nas_ids": nas_id}, limit=1):
+        raise Conflict("in_use", name=nas["name"])
+
+    async def write(tx: Scope) -> None:
+        await tx.db.nas.delete(nas_id)
+        await audit.record(tx, "nas.delete", nas_id, name=nas["name"], before=nas)
+
+    await scope.transaction(write)
+    await scope.changed("nas", nas_id)
+
+
+async def get(scope: Scope, nas_id: str) -> Nas:
+    """One device. NotFound."""
+    nas: Nas = await scope.db.nas.get(nas_id)
+    return nas
+
+
+async def reveal_secret(scope: Scope, nas_id: str) -> str:
+    """The shared secret in clear; the look is logged."""
+    nas = await get(scope, nas_id)
+    await audit.record(scope, "nas.secret", nas_id, name=nas["name"])
+    return scope.unseal(nas["sealed_secret"])
+
+
+async def listing(scope: Scope, query: ListQuery) -> Page:
+    """Devices. Filter: `status`; `q` is the beginning of a name, or a whole identifier or address."""
+    filter: dict[str, Any] = {}
+    if status := query.filters.get("status"):
+        filter["status"] = status
+    if query.q:
+        begins = {"name": {"$gte": query.q, "$lt": query.q + "\uffff"}}
+        filter["$or"] = [begins, {"identifier": query.q}, {"address": query.q}]
+    return await page(scope.db.nas, filter, query)
+
+
+async def names(scope: Scope) -> dict[str, str]:
+    """Id -> name of every device, for choices and columns."""
+    rows = await scope.db.nas.find({}, sort=[("name", 1)], limit=5000, fields=["name"])
+    return {row["_id"]: row["name"] for row in rows}
+
+
+def form_of(nas: Nas) -> dict[str, Any]:
+    """A device as NasForm takes it, without the secret."""
+    return {name: nas[name] for name in NasForm.model_fields if name != "secret"}  # type: ignore[literal-required]
+
+
+def new_identifier() -> str:
+    """A NAS-Identifier that nobody has: 12 random letters and digits."""
+    return f"nas-{security.new_secret(12)}"
+
+
+async def engine_devices(ps: PlatformScope, pool: str) -> list[Device]:
+    """Every active device of the tenants of an engine pool, secrets unsealed."""
+    devices: list[Device] = []
+    after = ""
+    while tenants := await ps.db.tenants.find(
+        {"pool": pool, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=500, fields=["status", "parameters"]
+    ):
+        after = tenants[-1]["_id"]
+        known = {tenant["_id"]: tenant for tenant in tenants}
+        rows = await ps.db.nas.find({"tenant_id": {"$in": list(known)}, "status": "active"}, limit=100_000)
+        for row in rows:
+            try:
+                devices.append(_device(ps, row, known[row["tenant_id"]]))
+            except security.Unsealable:  # one broken row keeps no other device out
+                log.error("device %s cannot be served: its secret cannot be unsealed", row["_id"])
+    return devices
+
+
+def effective_policy(nas: Nas) -> Policy:
+    """What "auto" means for a device: types that cannot send a Message-Authenticator must not be asked for one."""
+    if nas["message_authenticator"] == "auto" and nas["vendor"] in _UNSIGNED:
+        return "optional"
+    return nas["message_authenticator"]
+
+
+def _device(ps: PlatformScope, row: Nas, tenant: Any) -> Device:
+    return Device(
+        id=row["_id"],
+        tenant_id=row["tenant_id"],
+        name=row["name"],
+        identifier=row["identifier"],
+        mode=row["mode"],
+        address=row["address"],
+        ddns=row["ddns"],
+        secret=ps.keys.unseal(row["tenant_id"], row["sealed_secret"]).encode(),
+        vendor=row["vendor"],
+        coa_port=row["coa_port"],
+        message_authenticator=effective_policy(row),
+        tenant_active=tenant["status"] == "active",
+        tenant_locale=tenant["parameters"]["locale"],
+    )
+
+
+def _check(form: NasForm) -> None:
+    wrong: dict[str, str] = {}
+    if form.mode == "ip" and not form.address:
+        wrong["address"] = "missing"
+    if form.mode == "ddns" and not form.ddns:
+        wrong["ddns"] = "missing"
+    if form.secret and len(form.secret) < 8:
+        wrong["secret"] = "too_short"
+    if wrong:
+        raise Invalid(wrong)
+
+
+async def _change(scope: Scope, nas_id: str, action: str, values: dict[str, Any], version: int | None = None) -> Nas:
+    async def write(tx: Scope) -> Nas:
+        before = await tx.db.nas.get(nas_id)
+        nas: Nas = await tx.db.nas.update(nas_id, {"$set": values}, version=version)
+        await audit.record(tx, action, nas_id, name=nas["name"], before=before, after=nas)
+        return nas
+
+    nas = await scope.transaction(write)
+    await scope.changed("nas", nas_id)
+    return nas

@@ -1,0 +1,164 @@
+"""Ready-made configuration: what an operator pastes on a device so that it talks to this service. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from saas.i18n import N_
+from saas.tenants.nas import Nas
+
+_WIDE_PORT = 9999
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFacts:
+    """Where devices send to: host name or address, ports; `interim_interval` in seconds."""
+
+    host: str
+    auth_port: int
+    acct_port: int
+    interim_interval: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """One block to paste: a heading (message id), the file or place it belongs to, the text as it is."""
+
+    title: str
+    file: str
+    text: str
+
+
+def render(vendor: str, nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    """The blocks for a device type, in the order they are pasted."""
+    return _RENDER.get(vendor, _standard)(nas, secret, engine)
+
+
+def warnings(vendor: str, engine: EngineFacts) -> list[str]:
+    """What would not work as configured, as message ids."""
+    if vendor == "openvpn" and max(engine.auth_port, engine.acct_port) > _WIDE_PORT:
+        return [N_("The OpenVPN plugin cuts ports to four digits: it needs an engine with ports up to 9999.")]
+    return []
+
+
+def _openvpn(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    plugin = f"""\
+NAS-Identifier={nas["identifier"]}
+Service-Type=5
+Framed-Protocol=1
+NAS-Port-Type=5
+NAS-IP-Address=127.0.0.1
+OpenVPNConfig=/etc/openvpn/server.conf
+overwriteccfiles=true
+nonfatalaccounting=false
+
+server
+{{
+    name={engine.host}
+    authport={engine.auth_port}
+    acctport={engine.acct_port}
+    sharedsecret={secret}
+    retry=2
+    wait=3
+}}
+"""
+    server = """\
+plugin /usr/lib/openvpn/radiusplugin.so /etc/openvpn/radiusplugin.cnf
+verify-client-cert none
+username-as-common-name
+client-config-dir /etc/openvpn/ccd
+"""
+    install = """\
+apt-get install openvpn openvpn-auth-radius
+mkdir -p /etc/openvpn/ccd
+chmod 600 /etc/openvpn/radiusplugin.cnf
+systemctl restart openvpn@server
+"""
+    return [
+        Snippet(N_("Settings of the RADIUS plugin"), "/etc/openvpn/radiusplugin.cnf", plugin),
+        Snippet(N_("Add these lines to the OpenVPN server"), "/etc/openvpn/server.conf", server),
+        Snippet(N_("Install the plugin and restart"), "shell", install),
+    ]
+
+
+def _pppd(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    client = f"""\
+auth_order radius
+login_tries 4
+login_timeout 60
+nologin /etc/nologin
+issue /etc/issue
+authserver {engine.host}:{engine.auth_port}
+acctserver {engine.host}:{engine.acct_port}
+servers /etc/radiusclient/servers
+dictionary /etc/radiusclient/dictionary
+login_radius /usr/sbin/login.radius
+seqfile /run/radius.seq
+mapfile /etc/radiusclient/port-id-map
+default_realm
+radius_timeout 5
+radius_retries 3
+nas_identifier {nas["identifier"]}
+"""
+    servers = f"{engine.host} {secret}\n"
+    pptpd = """\
+name pptpd
+refuse-pap
+refuse-chap
+refuse-mschap
+require-mschap-v2
+require-mppe-128
+plugin radius.so
+plugin radattr.so
+radius-config-file /etc/radiusclient/radiusclient.conf
+"""
+    xl2tpd = """\
+name xl2tpd
+refuse-pap
+require-mschap-v2
+noccp
+plugin radius.so
+plugin radattr.so
+radius-config-file /etc/radiusclient/radiusclient.conf
+"""
+    return [
+        Snippet(N_("RADIUS client of pppd"), "/etc/radiusclient/radiusclient.conf", client),
+        Snippet(N_("Shared secret (readable by root only)"), "/etc/radiusclient/servers", servers),
+        Snippet(N_("PPTP: options of pptpd"), "/etc/ppp/pptpd-options", pptpd),
+        Snippet(N_("L2TP: options of xl2tpd"), "/etc/ppp/options.xl2tpd", xl2tpd),
+    ]
+
+
+def _mikrotik(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    minutes, seconds = divmod(engine.interim_interval, 60)
+    commands = f"""\
+/system identity set name="{nas["identifier"]}"
+/radius add service=ppp address=[:resolve "{engine.host}"] secret="{secret}" \\
+    authentication-port={engine.auth_port} accounting-port={engine.acct_port} timeout=3s comment="OpenPNS"
+/radius incoming set accept=yes port={nas["coa_port"]}
+/ppp aaa set use-radius=yes accounting=yes interim-update={minutes}m{seconds}s
+/ppp profile set [find] use-encryption=yes
+"""
+    return [Snippet(N_("Paste into the terminal of RouterOS"), "RouterOS", commands)]
+
+
+def _standard(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    facts = f"""\
+RADIUS server:            {engine.host}
+Authentication port:      {engine.auth_port}
+Accounting port:          {engine.acct_port}
+Shared secret:            {secret}
+NAS-Identifier:           {nas["identifier"]}
+Interim update interval:  {engine.interim_interval}
+CoA / Disconnect port:    {nas["coa_port"]}
+"""
+    return [Snippet(N_("What every RADIUS client asks for"), "RADIUS", facts)]
+
+
+_RENDER: dict[str, Callable[[Nas, str, EngineFacts], list[Snippet]]] = {
+    "openvpn": _openvpn,
+    "pptpd": _pppd,
+    "mikrotik": _mikrotik,
+    "standard": _standard,
+}

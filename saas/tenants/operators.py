@@ -1,0 +1,223 @@
+"""Operators and their groups: a group is a set of permissions, an operator has one group."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, TypedDict
+
+from pydantic import Field, StringConstraints
+
+from saas import security
+from saas.errors import Conflict, Invalid
+from saas.i18n import N_
+from saas.permissions import Permission
+from saas.tenants import audit, platform
+from saas.tenants.forms import Form, Line, Name, OptionalPassword, Username
+from saas.tenants.paging import ListQuery, Page, page
+from saas.tenants.scope import Scope
+from saas.values import new_id, utcnow
+
+
+class Group(TypedDict):
+    """`permissions` are keys of saas.permissions."""
+
+    _id: str
+    tenant_id: str
+    name: str
+    permissions: list[str]
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Operator(TypedDict):
+    """A second-level operator. The super administrator is the cloud account and has no row here."""
+
+    _id: str
+    tenant_id: str
+    login: str
+    name: str
+    group_id: str
+    password_hash: str
+    disabled: bool
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class GroupForm(Form):
+    """A permission group."""
+
+    name: Name = Field(title=N_("Group name"))
+    permissions: list[Permission] = Field(
+        default=[], max_length=200, title=N_("Permissions"), json_schema_extra={"widget": "permissions"}
+    )
+
+
+class OperatorForm(Form):
+    """An operator. On a change an empty password keeps the present one."""
+
+    login: Username = Field(title=N_("Login name"), json_schema_extra={"autocomplete": "off"})
+    name: Line = Field(default="", title=N_("Real name"))
+    group_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        title=N_("Operator group"), json_schema_extra={"widget": "group"}
+    )
+    password: OptionalPassword = Field(
+        default="",
+        title=N_("Password"),
+        description=N_("At least 8 characters. When changing an operator, empty keeps the present one."),
+        json_schema_extra={"widget": "password", "autocomplete": "new-password"},
+    )
+    disabled: bool = Field(default=False, title=N_("Disabled"), description=N_("Cannot log in, from now on."))
+
+
+async def create_group(scope: Scope, form: GroupForm) -> Group:
+    """A new group. Taken("name")."""
+    now = utcnow()
+    values = {"_id": new_id("grp"), **_group_values(scope, form), "version": 1, "created_at": now, "updated_at": now}
+
+    async def write(tx: Scope) -> Group:
+        group: Group = await tx.db.groups.insert(values)
+        await audit.record(tx, "group.create", group["_id"], name=group["name"], after=group)
+        return group
+
+    return await scope.transaction(write)
+
+
+async def update_group(scope: Scope, group_id: str, form: GroupForm, version: int | None = None) -> Group:
+    """Change a group; its operators have the new permissions at their next click. Taken, Conflict, NotFound."""
+    values = _group_values(scope, form)
+
+    async def write(tx: Scope) -> Group:
+        before = await tx.db.groups.get(group_id)
+        _within_own(scope, before["permissions"])
+        group: Group = await tx.db.groups.update(group_id, {"$set": values}, version=version)
+        await audit.record(tx, "group.update", group_id, name=group["name"], before=before, after=group)
+        return group
+
+    return await scope.transaction(write)
+
+
+async def delete_group(scope: Scope, group_id: str) -> None:
+    """Remove a group that no operator has. Conflict("in_use") otherwise."""
+    group = await scope.db.groups.get(group_id)
+    if await scope.db.operators.count({"group_id": group_id}, limit=1):
+        raise Conflict("in_use", name=group["name"])
+
+    async def write(tx: Scope) -> None:
+        await tx.db.groups.delete(group_id)
+        await audit.record(tx, "group.delete", group_id, name=group["name"], before=group)
+
+    await scope.transaction(write)
+
+
+async def groups(scope: Scope) -> list[Group]:
+    """Every group by name."""
+    return await scope.db.groups.find({}, sort=[("name", 1)], limit=500)
+
+
+async def get_group(scope: Scope, group_id: str) -> Group:
+    """One group. NotFound."""
+    group: Group = await scope.db.groups.get(group_id)
+    return group
+
+
+async def group_listing(scope: Scope, query: ListQuery) -> Page:
+    """Groups. `q` is the beginning of a name."""
+    return await page(scope.db.groups, _begins("name", query.q), query)
+
+
+async def create(scope: Scope, form: OperatorForm) -> Operator:
+    """A new operator. Taken("login"), Invalid group or password, Limit("tier_limit")."""
+    _check_password(form, required=True)
+    await _check_group(scope, form.group_id)
+    await platform.check_tier(scope, "operators")
+    now = utcnow()
+    values = await _operator_values(form) | {"_id": new_id("opr"), "version": 1, "created_at": now, "updated_at": now}
+
+    async def write(tx: Scope) -> Operator:
+        operator: Operator = await tx.db.operators.insert(values)
+        await audit.record(tx, "operator.create", operator["_id"], name=operator["login"], after=operator)
+        return operator
+
+    return await scope.transaction(write)
+
+
+async def update(scope: Scope, operator_id: str, form: OperatorForm, version: int | None = None) -> Operator:
+    """Change an operator; a disabled one or one with a new password is out at once. Taken, Conflict, NotFound."""
+    _check_password(form, required=False)
+    await _check_group(scope, form.group_id)
+    values = await _operator_values(form)
+
+    async def write(tx: Scope) -> Operator:
+        before = await tx.db.operators.get(operator_id)
+        await _check_group(tx, before["group_id"])
+        operator: Operator = await tx.db.operators.update(operator_id, {"$set": values}, version=version)
+        await audit.record(tx, "operator.update", operator_id, name=operator["login"], before=before, after=operator)
+        return operator
+
+    return await scope.transaction(write)
+
+
+async def delete(scope: Scope, operator_id: str) -> None:
+    """Remove an operator; the operation log keeps the name. NotFound."""
+
+    async def write(tx: Scope) -> None:
+        operator = await tx.db.operators.get(operator_id)
+        await _check_group(tx, operator["group_id"])
+        await tx.db.operators.delete(operator_id)
+        await audit.record(tx, "operator.delete", operator_id, name=operator["login"], before=operator)
+
+    await scope.transaction(write)
+
+
+async def get(scope: Scope, operator_id: str) -> Operator:
+    """One operator. NotFound."""
+    operator: Operator = await scope.db.operators.get(operator_id)
+    return operator
+
+
+async def listing(scope: Scope, query: ListQuery) -> Page:
+    """Operators. Filter: `group_id`; `q` is the beginning of an account."""
+    filter = _begins("login", query.q.lower())
+    if group_id := query.filters.get("group_id"):
+        filter["group_id"] = group_id
+    return await page(scope.db.operators, filter, query)
+
+
+def _begins(field: str, q: str) -> dict[str, Any]:
+    return {field: {"$gte": q, "$lt": q + "\uffff"}} if q else {}
+
+
+def _group_values(scope: Scope, form: GroupForm) -> dict[str, Any]:
+    _within_own(scope, form.permissions)
+    return {"name": form.name, "permissions": sorted(set(form.permissions))}
+
+
+def _within_own(scope: Scope, permissions: list[Any]) -> None:
+    """Nobody can give, or take from, others what he does not have himself."""
+    if not set(permissions) <= scope.permissions:
+        raise Invalid({"permissions": "beyond_own"})
+
+
+async def _check_group(scope: Scope, group_id: str) -> None:
+    group = await scope.db.groups.one({"_id": group_id})
+    if group is None:
+        raise Invalid({"group_id": "bad_choice"})
+    if not set(group["permissions"]) <= scope.permissions:
+        raise Invalid({"group_id": "beyond_own"})
+
+
+def _check_password(form: OperatorForm, *, required: bool) -> None:
+    if required and not form.password:
+        raise Invalid({"password": "missing"})
+    if form.password and len(form.password) < 8:
+        raise Invalid({"password": "too_short"})
+
+
+async def _operator_values(form: OperatorForm) -> dict[str, Any]:
+    values: dict[str, Any] = form.model_dump(exclude={"password"})
+    if form.password:
+        values["password_hash"] = await asyncio.to_thread(security.hash_password, form.password)
+    return values

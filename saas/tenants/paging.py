@@ -1,0 +1,91 @@
+"""One page of a list: the same for every noun and every face."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from saas.errors import Invalid
+from saas.store import Filter, Table
+from saas.values import first_id
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """What a reader asks of a list.
+
+    `q`: words to search; `filters`: chosen values by name, unchecked text; `sort`: a field, "-" before it for
+    descending, ties by id; `after`: sort value and id of the last row seen (keyset: no page costs more than the first).
+    """
+
+    q: str = ""
+    filters: Mapping[str, str] = field(default_factory=dict)
+    sort: str = "-_id"
+    after: tuple[Any, str] | None = None
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows, and the `after` of the next page: None on the last."""
+
+    rows: list[Any]
+    next: tuple[Any, str] | None
+
+
+async def page(table: Table, filter: Filter, query: ListQuery) -> Page:
+    """The rows of `filter` behind `query.after` in the order of `query.sort`."""
+    order = -1 if query.sort.startswith("-") else 1
+    name = query.sort.lstrip("-")
+    behind = _behind(name, order, query.after) if query.after is not None else {}
+    # Side by side where possible: not every server looks for an index inside of $and.
+    both = {"$and": [dict(filter), behind]} if filter.keys() & behind.keys() else {**filter, **behind}
+    sort = [("_id", order)] if name == "_id" else [(name, order), ("_id", order)]
+    found = await table.find(both, sort=sort, limit=query.limit + 1)
+    rows = found[: query.limit]
+    return Page(rows, (rows[-1].get(name), rows[-1]["_id"]) if len(found) > query.limit else None)
+
+
+def _behind(name: str, order: int, after: tuple[Any, str]) -> dict[str, Any]:
+    value, row_id = after
+    beyond = "$lt" if order < 0 else "$gt"
+    if name == "_id":
+        return {"_id": {beyond: row_id}}
+    tie = {name: value, "_id": {beyond: row_id}}
+    if value is None:  # rows without a value sort before all others
+        return tie if order < 0 else {"$or": [tie, {name: {"$ne": None}}]}
+    rest: list[dict[str, Any]] = [{name: {beyond: value}}, tie]
+    return {"$or": [*rest, {name: None}] if order < 0 else rest}
+
+
+def made_between(query: ListQuery, kind: str, zone: str) -> dict[str, Any]:
+    """A filter on the ids of `kind` made on the days `since` to `until` of the query, both included, as `zone` counts.
+
+    Answered by the index of the id. Invalid for what is not a date.
+    """
+    since, until = (_midnight(query.filters.get(name, ""), name, zone) for name in ("since", "until"))
+    bounds = {"$gte": first_id(kind, since)} if since else {}
+    if until:
+        bounds["$lt"] = first_id(kind, until + timedelta(days=1))
+    return {"_id": bounds} if bounds else {}
+
+
+def _midnight(text: str, name: str, zone: str) -> datetime | None:
+    try:
+        return datetime.combine(date.fromisoformat(text), time(), ZoneInfo(zone)) if text else None
+    except ValueError:
+        raise Invalid({name: "bad_date"}) from None
+
+
+def starts_with(q: str) -> dict[str, Any]:
+    """A filter on a `search` array: some element begins with `q`, letter case aside. Answered by the index."""
+    text = q.strip().lower()
+    return {"search": {"$elemMatch": {"$gte": text, "$lt": text + "\uffff"}}}
+
+
+def search_keys(*texts: str) -> list[str]:
+    """The elements of a `search` array: what a row can be found by."""
+    return sorted({text.strip().lower() for text in texts if text.strip()})

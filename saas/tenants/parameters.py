@@ -1,0 +1,66 @@
+"""What a tenant sets for itself: names, zone, RADIUS intervals."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from saas.i18n import N_
+from saas.tenants import audit
+from saas.tenants.forms import Form, Name
+from saas.tenants.platform import Tenant
+from saas.tenants.scope import Scope
+
+
+def zones() -> list[str]:
+    """The time zones to choose from: those named after a place, and UTC."""
+    places = [name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/"))]
+    return ["UTC", *sorted(places)]
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise PydanticCustomError("bad_choice", "bad choice")
+    return name
+
+
+class ParametersForm(Form):
+    """Every parameter of a tenant, seconds where it is a time."""
+
+    system_name: Name = Field(title=N_("System name"), description=N_("Shown to your operators and subscribers."))
+    locale: Literal["zh", "en"] = Field(title=N_("Default language"))
+    timezone: Annotated[str, Field(max_length=64), AfterValidator(_zone)] = Field(
+        title=N_("Time zone"),
+        description=N_("Plans expire at the end of a day in this zone."),
+        json_schema_extra={"widget": "zone"},
+    )
+    interim_interval: int = Field(
+        ge=60,
+        le=3600,
+        title=N_("Accounting interval (seconds)"),
+        description=N_("How often a device reports a session's usage. At least 60."),
+    )
+    max_session_time: int = Field(
+        ge=300,
+        le=31 * 86400,
+        title=N_("Maximum session time (seconds)"),
+        description=N_("A session is ended after this time at the latest; the subscriber dials in again."),
+    )
+    show_password: bool = Field(
+        default=False,
+        title=N_("Show account passwords"),
+        description=N_("Operators with the right to it may read an account's password. Each look is logged."),
+    )
+
+
+async def update(scope: Scope, form: ParametersForm, version: int | None = None) -> Tenant:
+    """Replace the parameters. Conflict("changed") when `version` is not the stored one."""
+    before = scope.tenant["parameters"]
+    values = {**before, **form.model_dump()}
+    tenant: Tenant = await scope.db.tenants.update(scope.tenant_id, {"$set": {"parameters": values}}, version=version)
+    await audit.record(scope, "parameters.update", scope.tenant_id, before=before, after=values)
+    await scope.changed("tenant", scope.tenant["slug"])
+    return tenant

@@ -1,0 +1,234 @@
+"""The platform: tiers, tenants, and the cloud accounts that own them. Everything here takes a PlatformScope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, TypedDict
+
+from pydantic import Field, StringConstraints
+
+from saas import security
+from saas.errors import Conflict, Limit
+from saas.i18n import N_, Reader
+from saas.permissions import PRESETS
+from saas.tenants import audit
+from saas.tenants.forms import Email, Form, Name, Password
+from saas.tenants.paging import ListQuery, Page, page
+from saas.tenants.scope import PlatformScope, Scope
+from saas.values import new_id, utcnow
+
+SHARED_POOL = "shared"
+_RESERVED = {"admin", "api", "openpns", "platform", "static", "system", "www"}
+
+_PRESET_NAMES = {
+    "manager": N_("Manager"),
+    "cashier": N_("Cashier"),
+    "engineer": N_("Engineer"),
+    "viewer": N_("Read only"),
+}
+
+Slug = Annotated[
+    str, StringConstraints(min_length=3, max_length=32, to_lower=True, pattern=r"^[A-Za-z][A-Za-z0-9\-]*[A-Za-z0-9]$")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """What a tenant may have: devices, accounts that are not closed, operators. Zero is without limit."""
+
+    key: str
+    name: str
+    nas: int
+    accounts: int
+    operators: int
+
+
+TIERS = {tier.key: tier for tier in (Tier("free", N_("Free"), 3, 50, 2), Tier("business", N_("Business"), 0, 0, 0))}
+
+
+class Parameters(TypedDict):
+    """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en"."""
+
+    system_name: str
+    locale: str
+    timezone: str
+    currency: str
+    interim_interval: int
+    max_session_time: int
+    show_password: bool
+
+
+class Tenant(TypedDict):
+    """A business on the platform. `status`: "active" or "stopped"; `pool`: the engine pool that serves it."""
+
+    _id: str
+    tenant_id: str  # the same as _id
+    slug: str
+    owner_id: str
+    status: str
+    tier: str
+    tier_expires_at: datetime | None
+    pool: str
+    parameters: Parameters
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class TenantForm(Form):
+    """What makes a tenant."""
+
+    system_name: Name = Field(title=N_("System name"))
+    slug: Slug = Field(title=N_("Short name"), description=N_("Part of your address: letters, digits, hyphens."))
+
+
+class OwnerForm(Form):
+    """What makes a cloud account."""
+
+    email: Email = Field(title=N_("E-mail"))
+    password: Annotated[Password, Field(min_length=8)] = Field(title=N_("Password"))
+
+
+async def create_cloud_account(ps: PlatformScope, form: OwnerForm, *, platform: bool = False) -> Any:
+    """A cloud account; with `platform` it is staff of the platform itself. Taken when the address is in use."""
+    account = await ps.db.cloud_accounts.insert(
+        {
+            "_id": new_id("own"),
+            "email": form.email,
+            "password_hash": security.hash_password(form.password),
+            "platform": platform,
+            "version": 1,
+            "created_at": utcnow(),
+            "updated_at": utcnow(),
+        }
+    )
+    await audit.record_platform(ps, "cloud_account.create", account["_id"], name=form.email, platform=platform)
+    return account
+
+
+async def first_owner(ps: PlatformScope, email: str, password: str = "") -> str:
+    """Make the first account of the platform's staff; its password, "" when there is one already."""
+    if await ps.db.cloud_accounts.one({"platform": True}):
+        return ""
+    chosen = password or security.new_secret(16)
+    await create_cloud_account(ps, OwnerForm(email=email, password=chosen), platform=True)
+    return chosen
+
+
+def check_slug(slug: str) -> None:
+    """Conflict when the short name is the platform's own."""
+    if slug in _RESERVED:
+        raise Conflict("reserved", field="slug")
+
+
+async def create_tenant(
+    ps: PlatformScope, form: TenantForm, owner_id: str, *, tier: str = "free", locale: str = "zh"
+) -> Tenant:
+    """A tenant with its first operator groups, named in its language. Taken when the short name is in use."""
+    check_slug(form.slug)
+    now = utcnow()
+    say = Reader.of(locale)
+    tenant_id = new_id("ten")
+    tenant = Tenant(
+        _id=tenant_id,
+        tenant_id=tenant_id,
+        slug=form.slug,
+        owner_id=owner_id,
+        status="active",
+        tier=tier,
+        tier_expires_at=None,
+        pool=SHARED_POOL,
+        parameters=Parameters(
+            system_name=form.system_name,
+            locale=locale,
+            timezone="Asia/Shanghai",
+            currency="CNY",
+            interim_interval=300,
+            max_session_time=86400,
+            show_password=False,
+        ),
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+    await ps.db.tenants.insert(tenant)
+    await ps.enter(tenant, ps.actor).db.groups.insert_many(
+        [
+            {"_id": new_id("grp"), "name": name, "permissions": sorted(keys), "version": 1}
+            | {"created_at": now, "updated_at": now}
+            for name, keys in ((say(title), PRESETS[preset]) for preset, title in _PRESET_NAMES.items())
+        ]
+    )
+    await audit.record_platform(ps, "tenant.create", tenant["_id"], name=tenant["slug"], tier=tier)
+    await ps.kv.publish_change("tenant", tenant["_id"], tenant["slug"])
+    return tenant
+
+
+async def tenant_by_slug(ps: PlatformScope, slug: str) -> Tenant | None:
+    """The tenant of a path, or None."""
+    tenant: Tenant | None = await ps.db.tenants.one({"slug": slug.lower()})
+    return tenant
+
+
+async def tenants_of(ps: PlatformScope, owner_id: str) -> list[Tenant]:
+    """The tenants that a cloud account owns, newest first."""
+    return await ps.db.tenants.find({"owner_id": owner_id})
+
+
+async def owner_email(ps: PlatformScope, tenant: Mapping[str, Any]) -> str:
+    """The address of the cloud account that owns a tenant: its super administrator."""
+    account = await ps.db.cloud_accounts.get(tenant["owner_id"])
+    return str(account["email"])
+
+
+async def listing(ps: PlatformScope, query: ListQuery) -> Page:
+    """Every tenant. Filters: `status`, `tier`, `pool`; `q` is the beginning of a short name."""
+    filter: dict[str, Any] = {
+        name: query.filters[name] for name in ("status", "tier", "pool") if query.filters.get(name)
+    }
+    if query.q:
+        filter["slug"] = {"$gte": query.q.lower(), "$lt": query.q.lower() + "\uffff"}
+    return await page(ps.db.tenants, filter, query)
+
+
+async def get(ps: PlatformScope, tenant_id: str) -> Tenant:
+    """One tenant. NotFound."""
+    tenant: Tenant = await ps.db.tenants.get(tenant_id)
+    return tenant
+
+
+async def owner_of(ps: PlatformScope, tenant: Tenant) -> str:
+    """The e-mail address of a tenant's owner, "" when the cloud account is gone."""
+    row = await ps.db.cloud_accounts.one({"_id": tenant["owner_id"]}, ["email"])
+    return str(row["email"]) if row else ""
+
+
+async def set_status(ps: PlatformScope, tenant_id: str, status: str) -> Tenant:
+    """Stop a tenant ("stopped": its devices get rejects, its people no console) or let it run again ("active")."""
+    before = await ps.db.tenants.get(tenant_id)
+    tenant: Tenant = await ps.db.tenants.update(tenant_id, {"$set": {"status": status}})
+    name = tenant["slug"]
+    was = {"status": before["status"]}
+    await audit.record_platform(ps, f"tenant.{status}", tenant_id, name=name, before=was, status=status)
+    await ps.kv.publish_change("tenant", tenant_id, name)
+    return tenant
+
+
+async def check_tier(scope: Scope, noun: str) -> None:
+    """Limit("tier_limit") when one more `noun` ("nas", "accounts", "operators") would be beyond the tenant's tier."""
+    allowed = getattr(TIERS[scope.tenant["tier"]], noun)
+    if allowed and await used(scope, noun, allowed) >= allowed:
+        raise Limit("tier_limit", noun=noun, allowed=allowed)
+
+
+async def used(scope: Scope, noun: str, limit: int = 10_000) -> int:
+    """How many the tenant has of what its tier limits, counted up to `limit`."""
+    filter = {"status": {"$ne": "closed"}} if noun == "accounts" else {}
+    return await getattr(scope.db, noun).count(filter, limit=limit)
+
+
+async def usage(scope: Scope) -> dict[str, int]:
+    """How many the tenant has of each noun that a tier limits, see `used`."""
+    return {noun: await used(scope, noun) for noun in ("nas", "accounts", "operators")}

@@ -1,0 +1,118 @@
+"""Who acts, in which tenant, over which rows.
+
+A Scope is born in three places only: handlers/base.py, radius (through PlatformScope.tenant), the jobs runner. It
+carries the fence, so that an operation given a Scope cannot reach another tenant's rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from saas.errors import Denied
+from saas.kv import Kv, TenantKv
+from saas.outbound import Mailer
+from saas.permissions import ALL, Permission
+from saas.security import Keys
+from saas.store import Database, Store
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts. `kind`: "owner", "operator", "agent", "member", "platform" or "system"; `address`: where from."""
+
+    kind: str
+    id: str
+    name: str
+    address: str = ""
+
+
+SYSTEM = Actor("system", "system", "system")
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What a process holds once: the stores and the keys."""
+
+    store: Store
+    kv: Kv
+    keys: Keys
+    mailer: Mailer = field(default_factory=Mailer)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """An actor in one tenant. `tenant` is the tenant's row; `fence` the fields that every row must match."""
+
+    services: Services
+    tenant: Mapping[str, Any]
+    actor: Actor
+    permissions: frozenset[Permission]
+    db: Database
+
+    @property
+    def tenant_id(self) -> str:
+        """The tenant's id."""
+        return str(self.tenant["_id"])
+
+    @property
+    def kv(self) -> TenantKv:
+        """The tenant's keys in Redis."""
+        return self.services.kv.tenant(self.tenant_id)
+
+    def need(self, permission: Permission) -> None:
+        """Denied unless the actor has it: for the part of an operation that a route cannot see."""
+        if permission not in self.permissions:
+            raise Denied(permission=str(permission))
+
+    async def transaction(self, work: Callable[[Scope], Awaitable[T]]) -> T:
+        """Run `work` with a scope whose writes happen together or not at all; it may run more than once."""
+        return await self.db.transaction(lambda db: work(replace(self, db=db)))
+
+    async def changed(self, kind: str, key: str) -> None:
+        """Tell every process that a cached row of this tenant is stale."""
+        await self.services.kv.publish_change(kind, self.tenant_id, key)
+
+    def seal(self, secret: str) -> bytes:
+        """Encrypt a secret for this tenant."""
+        return self.services.keys.seal(self.tenant_id, secret)
+
+    def unseal(self, sealed: bytes) -> str:
+        """Decrypt a secret of this tenant."""
+        return self.services.keys.unseal(self.tenant_id, sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class PlatformScope:
+    """The platform itself: no fence. Another type than Scope on purpose, so that neither passes for the other."""
+
+    services: Services
+    actor: Actor
+    db: Database
+
+    @property
+    def kv(self) -> Kv:
+        """Redis, all of it."""
+        return self.services.kv
+
+    @property
+    def keys(self) -> Keys:
+        """The installation's keys."""
+        return self.services.keys
+
+    async def transaction(self, work: Callable[[PlatformScope], Awaitable[T]]) -> T:
+        """Run `work` with a scope whose writes happen together or not at all; it may run more than once."""
+        return await self.db.transaction(lambda db: work(replace(self, db=db)))
+
+    def enter(self, tenant: Mapping[str, Any], actor: Actor, permissions: frozenset[Permission] = ALL) -> Scope:
+        """The scope of an actor in a tenant; `tenant` is its row."""
+        fence = {"tenant_id": str(tenant["_id"])}
+        return Scope(self.services, tenant, actor, permissions, self.services.store.fenced(fence))
+
+
+def platform_scope(services: Services, actor: Actor = SYSTEM) -> PlatformScope:
+    """The scope of the platform, or of what runs by itself."""
+    return PlatformScope(services, actor, services.store.platform())

@@ -1,0 +1,50 @@
+"""Why an account can or cannot get online: what `access.decide` says of it now, with the facts around that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from saas.tenants import accounts, plans, refusals, sessions, slots
+from saas.tenants.access import Decision, LoginRequest, decide
+from saas.tenants.accounts import Account
+from saas.tenants.plans import Plan
+from saas.tenants.refusals import RefusalRow
+from saas.tenants.scope import Scope
+from saas.tenants.sessions import Session
+from saas.values import utcnow
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision on a login at this moment, its password untested; open sessions and last refusals, newest first."""
+
+    account: Account
+    plan: Plan
+    decision: Decision
+    open: list[Session]
+    refusals: list[RefusalRow]
+
+
+async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> Verdict:
+    """Would this account be let in now, from another line than those it has open? NotFound.
+
+    With `nas_id` at that device; without one the rule of devices passes.
+    """
+    account = await accounts.get(scope, account_id)
+    plan = await plans.get(scope, account["plan_id"])
+    request = LoginRequest(
+        nas_id=nas_id,
+        calling_station_id="",
+        now=utcnow().timestamp(),
+        credentials=None,
+        tenant_active=scope.tenant["status"] == "active",
+        sessions=await slots.occupied(scope, account_id, nas_id),
+    )
+    record = accounts.login_record(scope.services.keys, account, plan, scope.tenant)
+    return Verdict(
+        account,
+        plan,
+        decide(request, record),
+        await sessions.online_of(scope, account_id),
+        await refusals.last_of(scope, account["username"]),
+    )

@@ -1,0 +1,93 @@
+"""Every invariant of the stored data, looked at row by row. Read only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from saas.security import Unsealable
+from saas.store import Table
+from saas.tenants import ledger, nas
+from saas.tenants.scope import SYSTEM, PlatformScope, Scope
+from saas.values import normal_username
+
+Check = Callable[[Scope], Awaitable[list[str]]]
+
+
+async def verify(ps: PlatformScope) -> AsyncIterator[str]:
+    """Each broken invariant as a sentence that begins with the tenant's short name."""
+    async for owned in _rows(ps.db.tenants):
+        scope = ps.enter(owned, SYSTEM)
+        if await ps.db.cloud_accounts.one({"_id": owned["owner_id"]}) is None:
+            yield f"{owned['slug']}: its owner {owned['owner_id']} does not exist"
+        for check in CHECKS:
+            for sentence in await check(scope):
+                yield f"{owned['slug']}: {sentence}"
+
+
+async def _accounts(scope: Scope) -> list[str]:
+    """Accounts stand on a plan and a member of their tenant, under a normal name, with secrets that open."""
+    wrong: list[str] = []
+    plans = {row["_id"] async for row in _rows(scope.db.plans)}
+    members = {row["_id"] async for row in _rows(scope.db.members)}
+    async for row in _rows(scope.db.accounts):
+        if row["plan_id"] not in plans:
+            wrong.append(f"account {row['_id']}: plan {row['plan_id']} does not exist")
+        if row["member_id"] not in members:
+            wrong.append(f"account {row['_id']}: member {row['member_id']} does not exist")
+        if row["username"] != normal_username(row["username"]):
+            wrong.append(f"account {row['_id']}: its name is not in the normal spelling")
+        if not _opens(scope, row["sealed_password"]) or not _opens(scope, row["sealed_nt_hash"]):
+            wrong.append(f"account {row['_id']}: its password cannot be unsealed with this secret key")
+    return wrong
+
+
+async def _devices(scope: Scope) -> list[str]:
+    """Devices have an identifier and a secret that opens."""
+    wrong: list[str] = []
+    async for row in _rows(scope.db.nas):
+        if not row["identifier"]:
+            wrong.append(f"device {row['_id']}: no identifier")
+        if row["vendor"] not in nas.VENDORS:
+            wrong.append(f"device {row['_id']}: unknown type {row['vendor']}")
+        if not _opens(scope, row["sealed_secret"]):
+            wrong.append(f"device {row['_id']}: its secret cannot be unsealed with this secret key")
+    return wrong
+
+
+async def _operators(scope: Scope) -> list[str]:
+    """Every operator has a group of the tenant."""
+    groups = {row["_id"] async for row in _rows(scope.db.groups)}
+    lost = [row async for row in _rows(scope.db.operators) if row["group_id"] not in groups]
+    return [f"operator {row['_id']}: group {row['group_id']} does not exist" for row in lost]
+
+
+async def _sessions(scope: Scope) -> list[str]:
+    """A session that is closed has an end and a cause; none has counted below zero."""
+    wrong: list[str] = []
+    async for row in _rows(scope.db.sessions):
+        if not row["open"] and row["stopped_at"] is None:
+            wrong.append(f"session {row['_id']}: closed without an end")
+        if row["input_octets"] < 0 or row["output_octets"] < 0:
+            wrong.append(f"session {row['_id']}: negative octets")
+    return wrong
+
+
+CHECKS: tuple[Check, ...] = (_accounts, _devices, _operators, _sessions, ledger.differences)
+
+
+async def _rows(table: Table) -> AsyncIterator[Any]:
+    """Every row, a thousand at a time."""
+    after = ""
+    while rows := await table.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        for row in rows:
+            yield row
+        after = rows[-1]["_id"]
+
+
+def _opens(scope: Scope, sealed: bytes) -> bool:
+    try:
+        scope.unseal(sealed)
+    except Unsealable:
+        return False
+    return True

@@ -1,0 +1,129 @@
+// What the pages do beyond plain HTML: theme, menus, dialog, toasts, copy, secrets, pickers. Everything works without.
+(() => {
+  "use strict";
+
+  const root = document.documentElement;
+  const night = window.matchMedia("(prefers-color-scheme: dark)");
+
+  // Before the first paint, hence this file is not deferred.
+  function paint() {
+    const chosen = root.dataset.theme;
+    root.dataset.bsTheme = chosen === "auto" ? (night.matches ? "dark" : "light") : chosen;
+  }
+  paint();
+  night.addEventListener("change", paint);
+
+  function toast(level, text) {
+    const entry = document.getElementById("toast-template").content.firstElementChild.cloneNode(true);
+    entry.className = `op-toast op-alert-${level}`;
+    entry.querySelector("span").textContent = text;
+    document.getElementById("toasts").append(entry);
+    expire(entry);
+  }
+
+  function expire(entry) {
+    const leave = () => {
+      if (entry.matches(":hover")) return void setTimeout(leave, 1000);
+      entry.classList.add("leaving");
+      setTimeout(() => entry.remove(), 300);
+    };
+    setTimeout(leave, 6000);
+  }
+
+  async function copy(button, text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      return; // no permission, or no https: the text can still be marked by hand
+    }
+    button.classList.add("done");
+    toast("success", document.body.dataset.copied);
+    setTimeout(() => button.classList.remove("done"), 1500);
+  }
+
+  // Letters and digits that are not mistaken for one another on paper.
+  function generate(length) {
+    const letters = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+    const numbers = crypto.getRandomValues(new Uint32Array(length));
+    return Array.from(numbers, (number) => letters[number % letters.length]).join("");
+  }
+
+  function onClick(event) {
+    const target = event.target.closest("[data-copy],[data-copy-from],[data-generate],[data-reveal],[data-print],[data-close]");
+    document.querySelectorAll("details.op-menu[open]").forEach((menu) => {
+      if (!menu.contains(event.target)) menu.open = false;
+    });
+    if (event.target.id === "dialog") return void event.target.close(); // the backdrop
+    if (!target) return;
+    const data = target.dataset;
+    if (data.copy !== undefined) return void copy(target, data.copy);
+    if (data.print !== undefined) return void window.print();
+    if (data.copyFrom) return void copy(target, document.getElementById(data.copyFrom).value);
+    if (data.generate) {
+      const box = document.getElementById(data.generate);
+      box.value = generate(Number(data.length));
+      box.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    if (data.reveal) {
+      const box = document.getElementById(data.reveal);
+      box.type = box.type === "password" ? "text" : "password";
+    }
+    const dialog = target.closest("dialog");
+    if (data.close !== undefined && dialog) {
+      event.preventDefault();
+      dialog.close();
+    }
+  }
+
+  // A form that is on its way is not sent again by a second click.
+  function onSubmit(event) {
+    const form = event.target;
+    if (!form.matches("[data-busy]")) return;
+    if (form.classList.contains("busy")) {
+      event.preventDefault();
+      event.stopImmediatePropagation();
+      return;
+    }
+    form.classList.add("busy");
+  }
+
+  function dress(part) {
+    part.querySelectorAll("select[data-pick]").forEach((select) => {
+      if (!select.tomselect && window.TomSelect) new TomSelect(select, { maxOptions: 500, plugins: select.multiple ? ["remove_button"] : [] });
+    });
+    const wrong = part.querySelector(".op-invalid input, .op-invalid select, .op-invalid textarea");
+    if (wrong) {
+      wrong.scrollIntoView({ block: "center" });
+      wrong.focus({ preventScroll: true });
+    }
+  }
+
+  document.addEventListener("click", onClick);
+  document.addEventListener("submit", onSubmit, true); // ahead of htmx, which listens at the form
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") document.querySelectorAll("details.op-menu[open]").forEach((menu) => (menu.open = false));
+  });
+  document.addEventListener("toast", (event) => toast(event.detail.level, event.detail.text));
+  document.addEventListener("htmx:after:swap", (event) => {
+    const target = event.detail.ctx.target;
+    if (!(target instanceof Element)) return;
+    const shown = target.isConnected ? target : document.body;
+    if (shown.id === "dialog" && !shown.open && shown.childElementCount) shown.showModal();
+    document.querySelectorAll("#toasts > *:not([data-seen])").forEach((entry) => {
+      entry.dataset.seen = "";
+      expire(entry);
+    });
+    dress(shown);
+  });
+  document.addEventListener("htmx:finally:request", () => {
+    document.querySelectorAll(".busy").forEach((form) => form.classList.remove("busy"));
+  });
+  document.addEventListener("htmx:error", (event) => {
+    if (event.detail.ctx && !event.detail.ctx.response) toast("danger", document.body.dataset.failed);
+  });
+  window.addEventListener("pageshow", () => document.querySelectorAll(".busy").forEach((form) => form.classList.remove("busy")));
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll("#toasts > *").forEach(expire);
+    dress(document);
+  });
+})();

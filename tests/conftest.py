@@ -1,0 +1,151 @@
+"""Fixtures for every test. Servers are real and run over a folder that is removed afterwards.
+
+settings     settings with free ports, a secret key and a data folder of this run    (session)
+stores       the URLs of the embedded stores over that folder                        (session)
+store, kv    opened on them, indexes made                                            (session)
+ps           the platform's scope on both                                            (session)
+alone        the same on stores that only this module writes to                      (module)
+world        two businesses with everything in them, new for each test
+expect_log   names a warning that the test provokes; any other one fails the test
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from argon2 import PasswordHasher
+
+from saas import config, embedded, security
+from saas.kv import Kv
+from saas.security import Keys
+from saas.store import Store
+from saas.tenants.scope import PlatformScope, Services, platform_scope
+from tests.support import free_ports
+from tests.world import World, make_world
+
+E2E = Path(__file__).parent / "e2e"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What stands in tests/e2e is marked so."""
+    for item in items:
+        if E2E in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """argon2 is slow on purpose; the tests make thousands of people."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(security, "_HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_environment() -> Iterator[None]:
+    """The settings of whoever runs the tests are not the tests' settings."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(config.PREFIX)]:
+            patch.delenv(name)
+        yield
+
+
+@pytest.fixture(scope="session")
+def settings(clean_environment: None, tmp_path_factory: pytest.TempPathFactory) -> config.Settings:
+    """Settings of a service of this run alone."""
+    http, auth, acct, radsec = free_ports(4)
+    folder = tmp_path_factory.mktemp("data")
+    return config.load(data_dir=folder, http_port=http, auth_port=auth, acct_port=acct, radsec_port=radsec)
+
+
+@pytest.fixture(scope="session")
+async def stores(settings: config.Settings) -> AsyncIterator[embedded.StoreUrls]:
+    """Embedded stores for the whole run."""
+    async with embedded.stores(settings) as urls:
+        yield urls
+
+
+@pytest.fixture(scope="session")
+async def store(stores: embedded.StoreUrls) -> AsyncIterator[Store]:
+    """The document store, its indexes made."""
+    opened = await Store.open(stores.mongo_url, "test")
+    await opened.prepare()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+async def kv(stores: embedded.StoreUrls) -> AsyncIterator[Kv]:
+    """The key-value store."""
+    opened = await Kv.open(stores.redis_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def ps(settings: config.Settings, store: Store, kv: Kv) -> PlatformScope:
+    """The platform's scope."""
+    return platform_scope(Services(store, kv, Keys(settings.secret_key)))
+
+
+@pytest.fixture(scope="module")
+async def alone(settings: config.Settings, stores: embedded.StoreUrls) -> AsyncIterator[PlatformScope]:
+    """The platform's scope on stores that only this module's tests write to: for looks at everything there is."""
+    store = await Store.open(stores.mongo_url, f"alone_{secrets.token_hex(4)}")
+    await store.prepare()
+    kv = await Kv.open(stores.redis_url.removesuffix("/0") + "/1")
+    yield platform_scope(Services(store, kv, Keys(settings.secret_key)))
+    await kv.close()
+    store.close()
+
+
+@pytest.fixture
+async def world(ps: PlatformScope) -> World:
+    """A fresh cast: two businesses, see tests/world.py."""
+    return await make_world(ps)
+
+
+class Collector(logging.Handler):
+    """Keeps warnings and worse, less those that were expected."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[logging.LogRecord] = []
+        self.expected: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Called by logging."""
+        self.records.append(record)
+
+    def faults(self) -> list[str]:
+        """What was logged unexpectedly, and what was expected in vain."""
+        lines = [f"{record.name}: {record.getMessage()}" for record in self.records]
+        strays = [line for line in lines if not any(re.search(pattern, line) for pattern in self.expected)]
+        missing = [pattern for pattern in self.expected if not any(re.search(pattern, line) for line in lines)]
+        return [f"unexpected: {line}" for line in strays] + [f"expected and not logged: {p}" for p in missing]
+
+
+@pytest.fixture(autouse=True)
+def log_guard() -> Iterator[Collector]:
+    """A warning is for someone who must act. One that nobody provoked is a defect, and so fails the test."""
+    collector = Collector()
+    root = logging.getLogger()
+    root.addHandler(collector)
+    try:
+        yield collector
+    finally:
+        root.removeHandler(collector)
+    if faults := collector.faults():
+        pytest.fail("log\n" + "\n".join(faults), pytrace=False)
+
+
+@pytest.fixture
+def expect_log(log_guard: Collector) -> Callable[[str], None]:
+    """`expect_log(pattern)`: a regular expression for "logger: message"; at least one such record must come."""
+    return log_guard.expected.append

@@ -1,0 +1,135 @@
+"""The pages of operator groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from saas.permissions import Permission
+from saas.tenants import operators
+from saas.tenants.scope import PlatformScope, Scope
+from tests.browser import Browser, text
+from tests.handlers.hostile import HTML, refuse, told
+from tests.handlers.people import operator_browser
+from tests.world import World
+
+READ, WRITE = Permission.PLANS_READ, Permission.PLANS_WRITE
+
+
+@pytest.fixture
+def admin(cast: World) -> str:
+    return f"/t/{cast.acme.slug}/admin"
+
+
+@pytest.fixture
+def scope(cast: World) -> Scope:
+    return cast.acme.scope
+
+
+async def group(scope: Scope, name: str, *permissions: Permission) -> operators.Group:
+    return await operators.create_group(scope, operators.GroupForm(name=name, permissions=list(permissions)))
+
+
+async def test_a_group_is_added_from_the_tree_of_the_menu(owner: Browser, admin: str, scope: Scope) -> None:
+    form = text(await owner.get(f"{admin}/groups/new"))
+    boxes = [form.count(f'name="permissions" value="{permission}"') for permission in Permission]
+    assert boxes == [1] * len(Permission)
+    answer = await owner.post(f"{admin}/groups/new", {"name": "Desk", "permissions": [WRITE, READ]})
+    assert answer.code == 303
+    place = answer.headers["Location"]
+    assert (await operators.get_group(scope, place.rsplit("/", 1)[1]))["permissions"] == [READ, WRITE]
+    page = text(await owner.get(place, Accept_Language="en"))
+    assert "Add and change" in page and "Nobody yet" in page
+    assert "Show secrets" not in page
+
+
+async def test_the_list_shows_and_searches(owner: Browser, admin: str, scope: Scope) -> None:
+    await group(scope, "Listed", READ)
+    page = text(await owner.get(f"{admin}/groups?q=List"))
+    assert "Listed" in page and "经理" not in page
+    assert "经理" in text(await owner.get(f"{admin}/groups"))
+
+
+async def test_a_group_without_permissions_says_so(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await group(scope, "Bare")
+    assert "No permission" in text(await owner.get(f"{admin}/groups/{row['_id']}", Accept_Language="en"))
+
+
+async def test_a_change_holds_from_the_next_click(
+    owner: Browser, web: str, ps: PlatformScope, admin: str, cast: World
+) -> None:
+    row = await group(cast.acme.scope, "Shifting", READ)
+    person = await operator_browser(web, ps, cast.acme, "shifty", row["_id"])
+    assert (await person.get(f"{admin}/plans")).code == 200
+    url = f"{admin}/groups/{row['_id']}/edit"
+    assert f'value="{READ}" checked' in text(await owner.get(url))
+    answer = await owner.post(url, {"name": "Shifted", "permissions": [], "_version": row["version"]})
+    assert answer.code == 303
+    assert (await person.get(f"{admin}/plans")).code == 403
+    assert "shifty" in text(await owner.get(f"{admin}/groups/{row['_id']}"))
+
+
+async def test_reading_never_opens_writing(web: str, ps: PlatformScope, admin: str, cast: World) -> None:
+    row = await group(cast.acme.scope, "Readers of groups", Permission.OPERATORS_READ)
+    person = await operator_browser(web, ps, cast.acme, "onlooker", row["_id"])
+    page = text(await person.get(f"{admin}/groups/{row['_id']}"))
+    assert "Readers of groups" in page
+    assert f"{row['_id']}/edit" not in page and f"{row['_id']}/delete" not in page
+    for path in ("new", f"{row['_id']}/edit", f"{row['_id']}/delete"):
+        assert (await person.get(f"{admin}/groups/{path}")).code == 403
+        assert (await person.post(f"{admin}/groups/{path}", {"name": "Mine", "confirm": row["name"]})).code == 403
+    assert (await operators.get_group(cast.acme.scope, row["_id"]))["name"] == "Readers of groups"
+
+
+async def test_nobody_gives_or_takes_what_he_does_not_have(
+    web: str, ps: PlatformScope, admin: str, cast: World
+) -> None:
+    own = await group(cast.acme.scope, "Lesser", Permission.OPERATORS_READ, Permission.OPERATORS_WRITE, READ)
+    mightier = await group(cast.acme.scope, "Mightier", READ, WRITE)
+    person = await operator_browser(web, ps, cast.acme, "lesser", own["_id"])
+    form = text(await person.get(f"{admin}/groups/new"))
+    assert f'value="{WRITE}" disabled' in form and f'value="{READ}">' in form
+    targets = (f"{admin}/groups/new", f"{admin}/groups/{own['_id']}/edit", f"{admin}/groups/{mightier['_id']}/edit")
+    for path, permissions in zip(targets, ([READ, WRITE], [WRITE], [READ]), strict=True):
+        answer = await person.post(path, {"name": "Raised", "permissions": permissions}, Accept_Language="en")
+        assert answer.code == 422 and told(text(answer), "permissions"), path
+        assert "beyond your own permissions" in text(answer)
+    assert await cast.acme.scope.db.groups.count({"name": "Raised"}) == 0
+
+
+async def test_two_people_who_edit_one_group_are_told(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await group(scope, "Contested")
+    await operators.update_group(scope, row["_id"], operators.GroupForm(name="Theirs"))
+    fields = {"name": "Mine", "_version": row["version"]}
+    answer = await owner.post(f"{admin}/groups/{row['_id']}/edit", fields, Accept_Language="en")
+    assert answer.code == 409 and "Someone else has changed this" in text(answer)
+    assert (await operators.get_group(scope, row["_id"]))["name"] == "Theirs"
+
+
+async def test_a_group_is_deleted_when_nobody_is_in_it(owner: Browser, admin: str, cast: World) -> None:
+    row = await group(cast.acme.scope, "Doomed")
+    url = f"{admin}/groups/{row['_id']}/delete"
+    wrong = await owner.post(url, {"confirm": "doomed"})
+    assert wrong.code == 422 and told(text(wrong), "confirm")
+    assert (await owner.post(url, {"confirm": "Doomed"})).headers["Location"] == f"{admin}/groups"
+    assert await cast.acme.scope.db.groups.count({"_id": row["_id"]}) == 0
+    used = cast.acme.operator["group_id"]
+    answer = await owner.post(f"{admin}/groups/{used}/delete", {"confirm": "经理"}, Accept_Language="en")
+    assert answer.code == 409 and "in use" in text(answer)
+    assert await cast.acme.scope.db.groups.count({"_id": used}) == 1
+
+
+async def test_bad_input_is_told_at_its_field(owner: Browser, admin: str, scope: Scope) -> None:
+    bad = {
+        "name": ["", "x" * 65, HTML, "a\nb", "经理"],
+        "permissions": ["no:such", HTML, [READ, "no:such"], [READ] * 201],
+    }
+
+    async def rows() -> Any:
+        return await scope.db.groups.find(limit=1000)
+
+    good = {"name": "Never stored", "permissions": [READ]}
+    await refuse(owner, f"{admin}/groups/new", good, bad, rows)
+    kept = await group(scope, "Unharmed")
+    await refuse(owner, f"{admin}/groups/{kept['_id']}/edit", good, bad, rows)

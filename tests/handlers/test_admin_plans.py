@@ -1,0 +1,154 @@
+"""The pages of plans."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from saas.tenants import nas, plans
+from saas.tenants.scope import PlatformScope, Scope
+from tests.browser import Browser, text
+from tests.handlers.hostile import HTML, refuse, told
+from tests.handlers.people import new_system
+from tests.world import World
+
+NEW = {"name": "Fibre 100", "kind": "prepaid_monthly", "price": "1,234.50", "up_rate": "20", "down_rate": "2.5"}
+
+
+@pytest.fixture
+def admin(cast: World) -> str:
+    return f"/t/{cast.acme.slug}/admin"
+
+
+@pytest.fixture
+def scope(cast: World) -> Scope:
+    return cast.acme.scope
+
+
+async def plan(scope: Scope, name: str, **values: Any) -> plans.Plan:
+    return await plans.create(scope, plans.PlanForm(name=name, price=3000, **values))
+
+
+async def test_a_plan_is_added_and_shown_in_words(owner: Browser, admin: str, scope: Scope, cast: World) -> None:
+    fields = {**NEW, "concurrency": "3", "address_pool": "pool-a", "nas_ids": cast.acme.nas["_id"], "note": "for all"}
+    answer = await owner.post(f"{admin}/plans/new", fields)
+    assert answer.code == 303
+    place = answer.headers["Location"]
+    stored = await plans.get(scope, place.rsplit("/", 1)[1])
+    assert (stored["price"], stored["up_rate"], stored["down_rate"]) == (123450, 20_000_000, 2_500_000)
+    assert (stored["concurrency"], stored["nas_ids"]) == (3, [cast.acme.nas["_id"]])
+    page = text(await owner.get(place, Accept_Language="en"))
+    for words in ("¥1,234.50", "20 Mbps", "2.5 Mbps", "3 at a time", "pool-a", "East gate", "Prepaid monthly"):
+        assert words in page, words
+
+
+async def test_a_double_click_adds_one_plan(owner: Browser, admin: str, scope: Scope) -> None:
+    fields = {**NEW, "name": "Twice", "_attempt": "plan1"}
+    answers = [await owner.post(f"{admin}/plans/new", fields) for _ in range(2)]
+    assert [answer.code for answer in answers] == [303, 303]
+    assert await scope.db.plans.count({"name": "Twice"}) == 1
+
+
+async def test_the_list_shows_searches_and_filters(owner: Browser, admin: str, scope: Scope) -> None:
+    await plan(scope, "List sold", concurrency=0)
+    old = await plan(scope, "List old")
+    await plans.set_status(scope, old["_id"], "retired")
+    page = text(await owner.get(f"{admin}/plans?q=List", Accept_Language="en"))
+    for words in ("List sold", "List old", "¥30.00", "unlimited", "Not on sale"):
+        assert words in page, words
+    page = text(await owner.get(f"{admin}/plans?q=List&status=active"))
+    assert "List sold" in page and "List old" not in page
+
+
+async def test_an_empty_list_says_what_a_plan_is_for(web: str, ps: PlatformScope) -> None:
+    empty, owner = await new_system(web, ps)
+    page = text(await owner.get(f"/t/{empty.tenant['slug']}/admin/plans", Accept_Language="en"))
+    assert "No plan yet" in page and f"/t/{empty.tenant['slug']}/admin/plans/new" in page
+
+
+async def test_the_page_leads_to_the_accounts_of_the_plan(owner: Browser, admin: str, cast: World) -> None:
+    plan_id = cast.acme.plan["_id"]
+    page = text(await owner.get(f"{admin}/plans/{plan_id}"))
+    assert f'href="{admin}/accounts?plan_id={plan_id}">1</a>' in page
+    assert "alice" in text(await owner.get(f"{admin}/accounts?plan_id={plan_id}"))
+
+
+async def test_a_plan_is_changed(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await plan(scope, "Before", up_rate=12.5)
+    url = f"{admin}/plans/{row['_id']}/edit"
+    form = text(await owner.get(url))
+    assert 'value="30.00"' in form and 'value="12.5"' in form
+    answer = await owner.post(url, {"name": "After", "price": "0", "_version": row["version"]})
+    assert answer.headers["Location"] == f"{admin}/plans/{row['_id']}"
+    after = await plans.get(scope, row["_id"])
+    assert (after["name"], after["price"], after["up_rate"]) == ("After", 0, 0)
+
+
+async def test_two_people_who_edit_one_plan_are_told(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await plan(scope, "Contested")
+    await plans.set_status(scope, row["_id"], "retired")
+    fields = {"name": "Mine", "price": "1", "_version": row["version"]}
+    answer = await owner.post(f"{admin}/plans/{row['_id']}/edit", fields, Accept_Language="en")
+    assert answer.code == 409 and "Someone else has changed this" in text(answer)
+    assert (await plans.get(scope, row["_id"]))["name"] == "Contested"
+
+
+async def test_a_plan_is_retired_and_offered_again(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await plan(scope, "Switched")
+    url = f"{admin}/plans/{row['_id']}"
+    for verb, status in (("retire", "retired"), ("offer", "active")):
+        assert (await owner.post(f"{url}/{verb}")).headers["Location"] == url
+        assert (await plans.get(scope, row["_id"]))["status"] == status
+        assert (await owner.get(f"{url}/{verb}")).code == 405
+
+
+async def test_a_plan_is_deleted_by_typing_its_name(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await plan(scope, "Doomed")
+    url = f"{admin}/plans/{row['_id']}/delete"
+    for wrong in ("", "doomed", HTML):
+        answer = await owner.post(url, {"confirm": wrong})
+        assert answer.code == 422 and told(text(answer), "confirm"), wrong
+    assert (await plans.get(scope, row["_id"]))["name"] == "Doomed"
+    assert (await owner.post(url, {"confirm": "Doomed"})).headers["Location"] == f"{admin}/plans"
+    assert await scope.db.plans.count({"_id": row["_id"]}) == 0
+
+
+async def test_a_plan_that_accounts_have_is_not_deleted(owner: Browser, admin: str, cast: World) -> None:
+    row = cast.acme.plan
+    url = f"{admin}/plans/{row['_id']}/delete"
+    answer = await owner.post(url, {"confirm": row["name"]}, Accept_Language="en")
+    assert answer.code == 409 and "in use" in text(answer)
+    assert (await plans.get(cast.acme.scope, row["_id"]))["name"] == row["name"]
+
+
+async def test_bad_input_is_told_at_its_field(owner: Browser, admin: str, scope: Scope, cast: World) -> None:
+    await plan(scope, "Known already")
+    numbers = ["abc", "-1", HTML, "1e999", "NaN"]
+    bad = {
+        "name": ["", "x" * 65, HTML, "a\nb", "Known already"],
+        "kind": ["no-such", HTML],
+        "price": ["", *numbers, "0.001", "99999999999999"],
+        "up_rate": [*numbers, "100001", "0.0001"],
+        "down_rate": [*numbers, "100001", "0.0001"],
+        "concurrency": [*numbers, "1001", "1.5"],
+        "address_pool": ["x" * 65, HTML, "a b"],
+        "nas_ids": ["no-such", HTML, cast.zeta.nas["_id"], ["x"] * 501],
+        "note": ["x" * 501, HTML],
+    }
+
+    async def rows() -> Any:
+        return await scope.db.plans.find(limit=1000)
+
+    good = {**NEW, "name": "Never stored"}
+    await refuse(owner, f"{admin}/plans/new", good, bad, rows)
+    kept = await plan(scope, "Unharmed")
+    await refuse(owner, f"{admin}/plans/{kept['_id']}/edit", good, bad, rows)
+
+
+async def test_a_device_that_is_gone_leaves_the_page_whole(owner: Browser, admin: str, scope: Scope) -> None:
+    gate = await nas.create(scope, nas.NasForm(name="Gone soon", vendor="standard"))
+    row = await plan(scope, "Bound", nas_ids=[gate["_id"]])
+    await scope.db.nas.delete(gate["_id"])
+    page = await owner.get(f"{admin}/plans/{row['_id']}")
+    assert page.code == 200 and "Gone soon" not in text(page)

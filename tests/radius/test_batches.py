@@ -1,0 +1,63 @@
+"""Work in batches: what arrives meanwhile goes together, failures stay with their batch, the queue is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from saas.radius.batches import LIMIT, SIZE, Batches
+
+
+class Work:
+    """Keeps the batches it was given; waits for `go` before it is done with the first."""
+
+    def __init__(self) -> None:
+        self.done: list[list[int]] = []
+        self.failed: list[int] = []
+        self.go = asyncio.Event()
+
+    async def do(self, batch: list[int]) -> None:
+        await self.go.wait()
+        if batch == [13]:
+            raise ValueError("no luck")
+        self.done.append(batch)
+
+
+async def test_what_arrives_while_a_batch_is_worked_on_makes_up_the_next() -> None:
+    work = Work()
+    batches = Batches(work.do, work.failed.extend)
+    batches.add([1])
+    await asyncio.sleep(0)
+    for number in (2, 3, 4):
+        assert batches.add([number]) == []
+    work.go.set()
+    await batches.idle()
+    assert work.done == [[1], [2, 3, 4]]
+
+
+async def test_a_failed_batch_is_handed_back_and_the_next_goes_on(expect_log: Callable[[str], None]) -> None:
+    expect_log("a batch of 1 requests failed")
+    work = Work()
+    batches = Batches(work.do, work.failed.extend)
+    batches.add([13])
+    await asyncio.sleep(0)
+    batches.add([14])
+    work.go.set()
+    await batches.idle()
+    assert (work.failed, work.done) == ([13], [[14]])
+
+
+async def test_the_queue_and_its_batches_are_bounded() -> None:
+    work = Work()
+    batches = Batches(work.do, work.failed.extend)
+    assert batches.add(range(LIMIT + 5)) == range(LIMIT, LIMIT + 5)
+    work.go.set()
+    await batches.idle()
+    assert max(map(len, work.done)) == SIZE
+    assert sum(map(len, work.done)) == LIMIT
+
+
+async def test_idle_without_work_is_at_once() -> None:
+    work = Work()
+    await Batches(work.do, work.failed.extend).idle()
+    assert work.done == []

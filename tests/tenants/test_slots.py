@@ -1,0 +1,205 @@
+"""Concurrency: slots are counted atomically, follow accounting, and lapse by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from saas.embedded import StoreUrls
+from saas.kv import Kv
+from saas.tenants import apply, journal, slots
+from saas.tenants.scope import PlatformScope, Scope, platform_scope
+from saas.tenants.slots import SlotRequest
+from tests.cable import plugged
+from tests.tenants.accounting_events import drain, event, make_account, make_tenant, record_and_apply, session
+
+
+@pytest.fixture(autouse=True)
+async def emptied(ps: PlatformScope) -> AsyncIterator[None]:
+    """Nothing of other tests in the journal."""
+    await drain(ps)
+    yield
+    await drain(ps)
+
+
+@pytest.fixture
+async def scope(ps: PlatformScope) -> Scope:
+    return await make_tenant(ps)
+
+
+def wish(scope: Scope, slot: str, calling: str, **values: Any) -> SlotRequest:
+    defaults: dict[str, Any] = {"account_id": "acc_1", "nas_id": "nas_1", "limit": 1, "interim_interval": 300}
+    return SlotRequest(scope.tenant_id, slot=slot, calling_station_id=calling, **defaults | values)
+
+
+def told(scope: Scope, status: str, at: float, calling: str, **values: Any) -> Any:
+    defaults = {"account_id": "acc_1", "session_id": calling}
+    return event(status, at, tenant_id=scope.tenant_id, calling_station_id=calling, **defaults | values)
+
+
+async def age(ps: PlatformScope, scope: Scope, seconds: int, account_id: str = "acc_1") -> None:
+    """Let an account's slots be older than they are."""
+    script = """
+    local flat = redis.call('HGETALL', KEYS[1])
+    for i = 1, #flat, 2 do
+      local aged = string.gsub(flat[i + 1], '^%d+', function(n) return string.format('%d', n - ARGV[1]) end)
+      redis.call('HSET', KEYS[1], flat[i], aged)
+    end
+    """
+    await ps.kv.run(script, [f"t:{scope.tenant_id}:slots:{account_id}"], [seconds])
+
+
+async def test_the_limit_holds_however_many_ask_at_once(ps: PlatformScope, scope: Scope) -> None:
+    wishes = [wish(scope, f"s{n}", f"mac-{n}", limit=3) for n in range(40)]
+    answers = await asyncio.gather(*(slots.reserve(ps, wishes[n : n + 4]) for n in range(0, 40, 4)))
+    counts = [count for answer in answers for count in answer]
+    assert sorted(count for count in counts if count is not None and count < 3) == [0, 1, 2]
+    assert counts.count(3) == 37
+
+
+async def test_one_batch_serves_many_accounts_and_tenants(ps: PlatformScope, scope: Scope) -> None:
+    other = await make_tenant(ps)
+    answers = await slots.reserve(
+        ps,
+        [
+            wish(scope, "a", "mac-1"),
+            wish(other, "b", "mac-2"),
+            wish(scope, "c", "mac-2", account_id="acc_2"),
+            wish(scope, "d", "mac-2"),
+            wish(scope, "e", "mac-3", limit=0),
+        ],
+    )
+    assert answers == [0, 0, 0, 1, 0]
+    assert await slots.reserve(ps, []) == []
+
+
+async def test_a_returning_device_does_not_count_itself(ps: PlatformScope, scope: Scope) -> None:
+    assert await slots.reserve(ps, [wish(scope, "a", "mac-1")]) == [0]
+    assert await slots.reserve(ps, [wish(scope, "b", "mac-1")]) == [0]
+    assert await slots.reserve(ps, [wish(scope, "c", "mac-1", nas_id="nas_2")]) == [1], "at another device it does"
+    assert await slots.reserve(ps, [wish(scope, "d", "")]) == [1], "nor is an unknown station taken for it"
+
+
+async def test_one_station_counts_once_for_others(ps: PlatformScope, scope: Scope) -> None:
+    await slots.reserve(ps, [wish(scope, "a", "mac-1", limit=2)])
+    await journal.record(ps, "shared", [told(scope, "start", 0, "mac-1", slot="a", session_id="1")])
+    await slots.reserve(ps, [wish(scope, "b", "mac-1", limit=2)])
+    await journal.record(ps, "shared", [told(scope, "start", 9, "mac-1", slot="b", session_id="2")])
+    assert await slots.reserve(ps, [wish(scope, "c", "mac-2", limit=2)]) == [1]
+
+
+@pytest.mark.parametrize("token", ["a", ""])  # with Class echoed by the device, and without
+async def test_start_turns_the_pending_slot_into_an_open_one_and_stop_frees_it(
+    ps: PlatformScope, scope: Scope, token: str
+) -> None:
+    await slots.reserve(ps, [wish(scope, "a", "mac-1")])
+    await journal.record(ps, "shared", [told(scope, "start", 0, "mac-1", slot=token)])
+    assert await slots.occupied(scope, "acc_1") == 1
+    await age(ps, scope, slots.PENDING)
+    assert await slots.occupied(scope, "acc_1") == 1, "an open slot lasts longer than a pending one"
+    await journal.record(ps, "shared", [told(scope, "stop", 9, "mac-1", slot=token)])
+    assert await slots.occupied(scope, "acc_1") == 0
+
+
+async def test_a_login_without_accounting_lapses(ps: PlatformScope, scope: Scope) -> None:
+    await slots.reserve(ps, [wish(scope, "a", "mac-1")])
+    await age(ps, scope, slots.PENDING - 2)
+    assert await slots.reserve(ps, [wish(scope, "b", "mac-2")]) == [1]
+    await age(ps, scope, 2)
+    assert await slots.reserve(ps, [wish(scope, "b", "mac-2")]) == [0]
+
+
+async def test_silence_of_three_intervals_lapses_and_an_interim_prevents_it(ps: PlatformScope, scope: Scope) -> None:
+    await slots.reserve(ps, [wish(scope, "a", "mac-1", interim_interval=100)])
+    await journal.record(ps, "shared", [told(scope, "start", 0, "mac-1", slot="a")])
+    await age(ps, scope, 350)
+    assert await slots.occupied(scope, "acc_1") == 1
+    await journal.record(ps, "shared", [told(scope, "interim", 300, "mac-1", slot="a")])
+    await age(ps, scope, 350)
+    assert await slots.occupied(scope, "acc_1") == 1
+    await age(ps, scope, 11)
+    assert await slots.occupied(scope, "acc_1") == 0
+
+
+async def test_late_packets_do_not_bring_an_ended_session_back(ps: PlatformScope, scope: Scope) -> None:
+    start, interim, stop = (told(scope, status, 0, "mac-1") for status in ("start", "interim", "stop"))
+    await journal.record(ps, "shared", [start, interim, stop, interim, start])
+    assert await slots.occupied(scope, "acc_1") == 0
+
+
+async def test_a_stop_frees_the_pending_slot_of_a_login_whose_start_was_lost(ps: PlatformScope, scope: Scope) -> None:
+    await slots.reserve(ps, [wish(scope, "a", "mac-1")])
+    await journal.record(ps, "shared", [told(scope, "stop", 9, "mac-1", slot="a")])
+    assert await slots.occupied(scope, "acc_1") == 0
+
+
+async def test_released_slots_are_free(ps: PlatformScope, scope: Scope) -> None:
+    wishes = [wish(scope, "a", "mac-1")]
+    await slots.reserve(ps, wishes)
+    await slots.release(ps, wishes)
+    assert await slots.occupied(scope, "acc_1") == 0
+
+
+async def test_looking_reserves_nothing_and_takes_nothing(ps: PlatformScope, scope: Scope) -> None:
+    await slots.reserve(ps, [wish(scope, "a", "mac-1")])
+    assert await slots.occupied(scope, "acc_1", "nas_1", "mac-1") == 0
+    assert await slots.occupied(scope, "acc_1", "nas_1", "mac-2") == 1
+    assert await slots.occupied(scope, "acc_1") == 1
+
+
+async def test_unknown_users_hold_no_slot(ps: PlatformScope, scope: Scope) -> None:
+    await journal.record(ps, "shared", [told(scope, "start", 0, "mac-1", account_id="")])
+    assert await slots.occupied(scope, "") == 0
+
+
+async def test_separators_in_a_station_do_no_harm(ps: PlatformScope, scope: Scope) -> None:
+    odd = "10.0.0.2[4500]|x|\n\0"
+    assert await slots.reserve(ps, [wish(scope, "a", odd)]) == [0]
+    assert await slots.reserve(ps, [wish(scope, "b", odd)]) == [0]
+    assert await slots.reserve(ps, [wish(scope, "c", "mac-2")]) == [1]
+
+
+async def test_a_reboot_frees_the_devices_slots(ps: PlatformScope, scope: Scope) -> None:
+    account_id = await make_account(scope, "alice")
+    await record_and_apply(ps, told(scope, "start", 0, "mac-1", account_id=account_id))
+    assert await slots.occupied(scope, account_id) == 1
+    await record_and_apply(ps, event("on", 9, tenant_id=scope.tenant_id, session_id="", username=""))
+    assert await slots.occupied(scope, account_id) == 0
+
+
+async def test_slots_are_rebuilt_from_the_open_sessions(ps: PlatformScope, scope: Scope) -> None:
+    account_id = await make_account(scope, "alice")
+    here = {"tenant_id": scope.tenant_id, "account_id": account_id}
+    over = session(0, (60, 1, 1), session_id="1", calling_station_id="mac-1", **here)
+    await record_and_apply(ps, *over, event("start", 100, session_id="2", calling_station_id="mac-2", **here))
+    await ps.kv.delete(f"t:{scope.tenant_id}:slots:{account_id}", "slots:built")
+    assert await slots.occupied(scope, account_id) == 0
+    assert not await slots.built(ps)
+    assert await slots.rebuild_all(ps) >= 1
+    assert await slots.built(ps)
+    assert await slots.occupied(scope, account_id) == 1
+    assert await slots.occupied(scope, account_id, "nas_1", "mac-2") == 0
+
+
+async def test_without_redis_nothing_is_counted_and_what_happens_is_caught_up(
+    ps: PlatformScope, scope: Scope, stores: StoreUrls
+) -> None:
+    account_id = await make_account(scope, "alice")
+    async with plugged(stores.redis_url) as cable:
+        kv = await Kv.open(cable.url)
+        cut = platform_scope(replace(ps.services, kv=kv))
+        await cable.pull()
+        wishes = [wish(scope, "a", "mac-1"), wish(scope, "b", "mac-1", limit=0)]
+        assert await slots.reserve(cut, wishes) == [None, 0]
+        assert await slots.occupied(cut.enter(scope.tenant, scope.actor), account_id) is None
+        await slots.release(cut, wishes)
+        await journal.record(cut, "shared", [told(scope, "start", 0, "mac-1", account_id=account_id)])
+        await kv.close()
+    assert await slots.occupied(scope, account_id) == 0
+    reading = await journal.read(ps, 0.001)
+    await apply.apply(ps, reading.groups)
+    assert await slots.occupied(scope, account_id) == 1

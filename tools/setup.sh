@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# What `make setup` and `make setup-test` do, one step a call: python | node | vendor | debian
+# Every step may be repeated; make calls it only when something it depends on has changed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf '== %s\n' "$*"; }
+fail() { printf '!! %s\n' "$*" >&2; exit 1; }
+
+# The command that may install Debian packages: "" for root, "sudo -n" where no password is asked; fails elsewhere.
+privilege() {
+    if [ "$(id -u)" = 0 ]; then echo ""
+    elif command -v sudo >/dev/null && sudo -n true 2>/dev/null; then echo "sudo -n"
+    else return 1; fi
+}
+
+install_debian() {
+    local why="$1" as; shift
+    command -v apt-get >/dev/null || fail "$why: install the equivalent of the Debian packages $* and repeat."
+    as=$(privilege) || fail "$why: type 'sudo apt-get install $*' and repeat."
+    say "Debian packages: $*"
+    $as apt-get update -qq
+    $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+find_python() {
+    local name
+    for name in python3.11 python3 python3.12 python3.13; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo "$name"; return; fi
+    done
+    fail "Python 3.11 or newer is needed and no python3.11 or python3 on the PATH is one."
+}
+
+make_venv() {
+    local python; python=$(find_python)
+    say "virtual environment: .venv ($("$python" --version))"
+    # Debian keeps the module in a package of its own, without which 'venv' exists and cannot install pip.
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        install_debian "Python's module venv is missing" python3-venv
+    fi
+    "$python" -m venv --clear .venv
+    pwd -P > .venv/made-in
+}
+
+case "${1:-}" in
+python)
+    # The commands in a virtual environment hold its path, so one that was moved is made anew.
+    [ "$(cat .venv/made-in 2>/dev/null)" = "$(pwd -P)" ] && .venv/bin/python -m pip --version >/dev/null 2>&1 || make_venv
+    say "Python packages: those of constraints.txt"
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+    ;;
+node)
+    command -v npm >/dev/null || fail "Node.js 20 or newer with npm is needed and there is no npm on the PATH."
+    node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ||
+        fail "Node.js 20 or newer is needed; this is $(node --version)."
+    say "npm packages: those of package-lock.json"
+    npm ci --loglevel=error
+    ;;
+vendor)
+    say "front end files: static/vendor"
+    node tools/vendor.mjs
+    ;;
+debian)
+    missing=()
+    for package in chromium fonts-noto-cjk freeradius-utils; do
+        status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+        [ "$status" = "install ok installed" ] || missing+=("$package")
+    done
+    if [ ${#missing[@]} != 0 ]; then install_debian "the tests need Debian packages" "${missing[@]}"; fi
+    ;;
+*)
+    fail "usage: tools/setup.sh python | node | vendor | debian"
+    ;;
+esac
