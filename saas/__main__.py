@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any
 
 import uvloop
@@ -61,12 +62,25 @@ def stopping() -> asyncio.Event:
     return event
 
 
+@contextlib.contextmanager
+def bound(*ports: int) -> Iterator[None]:
+    """A port that cannot be had is a matter of the settings."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL):
+            raise
+        which = " or ".join(str(port) for port in ports)
+        raise ConfigError(f"Port {which} cannot be listened on: {error.strerror}.") from None
+
+
 async def web(settings: Settings, args: argparse.Namespace) -> int:
     """Serve the consoles."""
     stop = stopping()
     async with opened(settings) as ps:
         app = make_app(ps.services, secure=settings.production)
-        server = serve(app, settings.bind, settings.http_port, proxies=["127.0.0.1", "::1"])
+        with bound(settings.http_port):
+            server = serve(app, settings.bind, settings.http_port, proxies=["127.0.0.1", "::1"])
         log.info("web listens on %s port %d", settings.bind, settings.http_port)
         await stop.wait()
         server.stop()
@@ -80,7 +94,8 @@ async def radius(settings: Settings, args: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "saas", "worker", "--pool", args.pool]
     ports = [(settings.bind, settings.auth_port), (settings.bind, settings.acct_port)]
     async with opened(settings):
-        await supervisor.run(command, args.workers, stop, ports, settings.environment())
+        with bound(settings.auth_port, settings.acct_port):
+            await supervisor.run(command, args.workers, stop, ports, settings.environment())
     return 0
 
 

@@ -103,7 +103,6 @@ VENDORS: Final[Mapping[str, Vendor]] = {
     "ikuai-bps": Vendor(_each(*_RP)),
     "accel-ppp": Vendor(_accel, (*_COMMON, "Calling-Station-Id")),
     "pptpd": Vendor(_each(*_PPPD, unit=1000)),
-    "xl2tpd": Vendor(_each(*_PPPD, unit=1000)),
     "openvpn": Vendor(_no_rates),
     # finds sessions by User-Name alone, and takes Session-Timeout for its own lifetime: below the sum of both sides'
     # over_time (2 x 1440 s) its clients reauthenticate without pause

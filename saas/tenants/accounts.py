@@ -17,7 +17,7 @@ from saas import security
 from saas.errors import Denied, Invalid, Taken
 from saas.i18n import N_
 from saas.store import Table
-from saas.tenants import audit, billing, ledger, platform
+from saas.tenants import audit, billing, ledger, platform, records
 from saas.tenants.access import LoginRecord
 from saas.tenants.forms import Address, Form, Line, Mobile, Note, OptionalPassword, Password, Username
 from saas.tenants.members import new_member
@@ -35,6 +35,9 @@ PAY_METHODS: dict[str, Any] = {
     "alipay": N_("Alipay"),
     "transfer": N_("Bank transfer"),
 }
+
+
+ACCOUNT = records.Noun("accounts", "account", "acc", "username")
 
 
 class Account(TypedDict):
@@ -154,14 +157,7 @@ async def quote(scope: Scope, plan_id: str, months: int) -> Quote | None:
 
 async def change_password(scope: Scope, account_id: str, form: AccountPasswordForm) -> Account:
     """Set the password for dialling in; good from the next log-in on. NotFound."""
-    hashes = _sealed(scope, form.password)
-
-    async def write(tx: Scope) -> Account:
-        account: Account = await tx.db.accounts.update(account_id, {"$set": hashes})
-        await audit.record(tx, "account.password", account_id, name=account["username"])
-        return account
-
-    account = await scope.transaction(write)
+    account: Account = await records.change(scope, ACCOUNT, account_id, _sealed(scope, form.password), verb="password")
     await scope.changed("account", account["username"])
     return account
 

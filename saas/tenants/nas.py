@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypedDict
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.tenants import audit, platform
+from saas.tenants import audit, platform, records
 from saas.tenants.forms import Address, Form, HostName, Name, Note
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import PlatformScope, Scope
-from saas.values import new_id, utcnow
 
 log = logging.getLogger(__name__)
 
@@ -24,15 +24,29 @@ VENDORS = {
     "openvpn": N_("OpenVPN"),
     "pptpd": N_("pptpd / xl2tpd (pppd)"),
     "mikrotik": N_("MikroTik RouterOS"),
+    "accel-ppp": "accel-ppp",
+    "cisco": N_("Cisco IOS"),
+    "huawei": N_("Huawei"),
+    "h3c": "H3C",
+    "zte": N_("ZTE (rates in kbit/s)"),
+    "zte-bps": N_("ZTE (rates in bit/s)"),
+    "ikuai": N_("iKuai (rates in kbit/s)"),
+    "ikuai-bps": N_("iKuai (rates in bit/s)"),
+    "aruba": "Aruba",
+    "chillispot": N_("ChilliSpot, CoovaChilli"),
+    "wispr": N_("WISPr hotspot"),
+    "ascend": N_("Ascend attributes"),
     "standard": N_("Other (standard attributes)"),
 }
 _UNSIGNED = ("openvpn", "pptpd")  # the OpenVPN plugin and pppd's radiusclient know no Message-Authenticator
-Vendor = Literal["openvpn", "pptpd", "mikrotik", "standard"]
 Mode = Literal["identifier", "ip", "ddns"]
 Policy = Literal["auto", "require", "optional"]
 Identifier = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._\-]*$")]
 # nothing that the configuration of some device would want quoted
 SharedSecret = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._~!@%*+=:,/\-]*$")]
+
+
+NAS = records.Noun("nas", "nas", "nas", "name")
 
 
 class Nas(TypedDict):
@@ -44,7 +58,7 @@ class Nas(TypedDict):
     _id: str
     tenant_id: str
     name: str
-    vendor: Vendor
+    vendor: str  # a key of VENDORS
     mode: Mode
     identifier: str
     address: str
@@ -78,11 +92,21 @@ class Device:
     tenant_locale: str
 
 
+def _known(vendor: str) -> str:
+    if vendor not in VENDORS:
+        raise PydanticCustomError("bad_choice", "bad choice")
+    return vendor
+
+
 class NasForm(Form):
     """Everything one sets of a device. Identifier and secret are made when left empty."""
 
     name: Name = Field(title=N_("Device name"))
-    vendor: Vendor = Field(title=N_("Device type"))
+    vendor: Annotated[str, Field(max_length=32), AfterValidator(_known)] = Field(
+        title=N_("Device type"),
+        description=N_("Decides how speed is told to it and how a session is named when it is forced off."),
+        json_schema_extra={"widget": "select"},
+    )
     mode: Mode = Field(
         default="identifier",
         title=N_("Authentication mode"),
@@ -132,23 +156,12 @@ async def create(scope: Scope, form: NasForm) -> Nas:
     """Register a device. Invalid, Taken("identifier" | "name"), Limit("tier_limit")."""
     _check(form)
     await platform.check_tier(scope, "nas")
-    now = utcnow()
     values = form.model_dump(exclude={"secret"}) | {
-        "_id": new_id("nas"),
         "identifier": form.identifier or new_identifier(),
         "sealed_secret": scope.seal(form.secret or security.new_secret()),
         "status": "active",
-        "version": 1,
-        "created_at": now,
-        "updated_at": now,
     }
-
-    async def write(tx: Scope) -> Nas:
-        nas: Nas = await tx.db.nas.insert(values)
-        await audit.record(tx, "nas.create", nas["_id"], name=nas["name"], after=nas)
-        return nas
-
-    nas = await scope.transaction(write)
+    nas: Nas = await records.create(scope, NAS, values)
     await scope.changed("nas", nas["_id"])
     return nas
 
@@ -161,28 +174,17 @@ async def update(scope: Scope, nas_id: str, form: NasForm, version: int | None =
         del values["identifier"]
     if form.secret:
         values["sealed_secret"] = scope.seal(form.secret)
-    return await _change(scope, nas_id, "nas.update", values, version)
+    return await _change(scope, nas_id, "update", values, version)
 
 
 async def set_status(scope: Scope, nas_id: str, status: Literal["active", "disabled"]) -> Nas:
     """Disable a device: its packets are dropped. Or let it work again."""
-    action = "nas.disable" if status == "disabled" else "nas.enable"
-    return await _change(scope, nas_id, action, {"status": status})
+    return await _change(scope, nas_id, "disable" if status == "disabled" else "enable", {"status": status})
 
 
 async def delete(scope: Scope, nas_id: str) -> None:
-    """Remove a device. Conflict("in_use") while sessions are open on it or plans are bound to it."""
-    nas = await scope.db.nas.get(nas_id)
-    if await scope.db.sessions.count({"nas_id": nas_id, "open": True}, limit=1):
-        raise Conflict("has_open_sessions", name=nas["name"])
-    if await scope.db.plans.count({"nas_ids": nas_id}, limit=1):
-        raise Conflict("in_use", name=nas["name"])
-
-    async def write(tx: Scope) -> None:
-        await tx.db.nas.delete(nas_id)
-        await audit.record(tx, "nas.delete", nas_id, name=nas["name"], before=nas)
-
-    await scope.transaction(write)
+    """Remove a device. Conflict("has_open_sessions"), Conflict("in_use") while plans are bound to it."""
+    await records.remove(scope, NAS, nas_id, guard=_is_free)
     await scope.changed("nas", nas_id)
 
 
@@ -281,13 +283,14 @@ def _check(form: NasForm) -> None:
         raise Invalid(wrong)
 
 
-async def _change(scope: Scope, nas_id: str, action: str, values: dict[str, Any], version: int | None = None) -> Nas:
-    async def write(tx: Scope) -> Nas:
-        before = await tx.db.nas.get(nas_id)
-        nas: Nas = await tx.db.nas.update(nas_id, {"$set": values}, version=version)
-        await audit.record(tx, action, nas_id, name=nas["name"], before=before, after=nas)
-        return nas
+async def _is_free(scope: Scope, nas: Nas) -> None:
+    if await scope.db.sessions.count({"nas_id": nas["_id"], "open": True}, limit=1):
+        raise Conflict("has_open_sessions", name=nas["name"])
+    if await scope.db.plans.count({"nas_ids": nas["_id"]}, limit=1):
+        raise Conflict("in_use", name=nas["name"])
 
-    nas = await scope.transaction(write)
+
+async def _change(scope: Scope, nas_id: str, verb: str, values: dict[str, Any], version: int | None = None) -> Nas:
+    nas: Nas = await records.change(scope, NAS, nas_id, values, verb=verb, version=version)
     await scope.changed("nas", nas_id)
     return nas

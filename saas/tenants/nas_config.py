@@ -156,6 +156,12 @@ CoA / Disconnect port:    {nas["coa_port"]}
     return [Snippet(N_("What every RADIUS client asks for"), "RADIUS", facts)]
 
 
+def ready(vendor: str) -> list[str]:
+    """The device types that there is a text for, the device's own first."""
+    own = vendor if vendor in _RENDER else "standard"
+    return list(dict.fromkeys((own, *_RENDER)))
+
+
 _RENDER: dict[str, Callable[[Nas, str, EngineFacts], list[Snippet]]] = {
     "openvpn": _openvpn,
     "pptpd": _pppd,

@@ -12,11 +12,13 @@ from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import audit, platform
+from saas.tenants import platform, records
 from saas.tenants.forms import Form, Line, Name, OptionalPassword, Username
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import Scope
-from saas.values import new_id, utcnow
+
+GROUP = records.Noun("groups", "group", "grp", "name")
+OPERATOR = records.Noun("operators", "operator", "opr", "login")
 
 
 class Group(TypedDict):
@@ -73,43 +75,23 @@ class OperatorForm(Form):
 
 
 async def create_group(scope: Scope, form: GroupForm) -> Group:
-    """A new group. Taken("name")."""
-    now = utcnow()
-    values = {"_id": new_id("grp"), **_group_values(scope, form), "version": 1, "created_at": now, "updated_at": now}
-
-    async def write(tx: Scope) -> Group:
-        group: Group = await tx.db.groups.insert(values)
-        await audit.record(tx, "group.create", group["_id"], name=group["name"], after=group)
-        return group
-
-    return await scope.transaction(write)
+    """A new group. Taken("name"), Invalid permissions."""
+    _within_own(scope, form.permissions)
+    group: Group = await records.create(scope, GROUP, _group_values(form))
+    return group
 
 
 async def update_group(scope: Scope, group_id: str, form: GroupForm, version: int | None = None) -> Group:
     """Change a group; its operators have the new permissions at their next click. Taken, Conflict, NotFound."""
-    values = _group_values(scope, form)
-
-    async def write(tx: Scope) -> Group:
-        before = await tx.db.groups.get(group_id)
-        _within_own(scope, before["permissions"])
-        group: Group = await tx.db.groups.update(group_id, {"$set": values}, version=version)
-        await audit.record(tx, "group.update", group_id, name=group["name"], before=before, after=group)
-        return group
-
-    return await scope.transaction(write)
+    _within_own(scope, form.permissions)
+    values = _group_values(form)
+    group: Group = await records.change(scope, GROUP, group_id, values, version=version, guard=_group_is_within_own)
+    return group
 
 
 async def delete_group(scope: Scope, group_id: str) -> None:
     """Remove a group that no operator has. Conflict("in_use") otherwise."""
-    group = await scope.db.groups.get(group_id)
-    if await scope.db.operators.count({"group_id": group_id}, limit=1):
-        raise Conflict("in_use", name=group["name"])
-
-    async def write(tx: Scope) -> None:
-        await tx.db.groups.delete(group_id)
-        await audit.record(tx, "group.delete", group_id, name=group["name"], before=group)
-
-    await scope.transaction(write)
+    await records.remove(scope, GROUP, group_id, guard=_group_is_free)
 
 
 async def groups(scope: Scope) -> list[Group]:
@@ -133,15 +115,8 @@ async def create(scope: Scope, form: OperatorForm) -> Operator:
     _check_password(form, required=True)
     await _check_group(scope, form.group_id)
     await platform.check_tier(scope, "operators")
-    now = utcnow()
-    values = await _operator_values(form) | {"_id": new_id("opr"), "version": 1, "created_at": now, "updated_at": now}
-
-    async def write(tx: Scope) -> Operator:
-        operator: Operator = await tx.db.operators.insert(values)
-        await audit.record(tx, "operator.create", operator["_id"], name=operator["login"], after=operator)
-        return operator
-
-    return await scope.transaction(write)
+    operator: Operator = await records.create(scope, OPERATOR, await _operator_values(form))
+    return operator
 
 
 async def update(scope: Scope, operator_id: str, form: OperatorForm, version: int | None = None) -> Operator:
@@ -149,27 +124,15 @@ async def update(scope: Scope, operator_id: str, form: OperatorForm, version: in
     _check_password(form, required=False)
     await _check_group(scope, form.group_id)
     values = await _operator_values(form)
-
-    async def write(tx: Scope) -> Operator:
-        before = await tx.db.operators.get(operator_id)
-        await _check_group(tx, before["group_id"])
-        operator: Operator = await tx.db.operators.update(operator_id, {"$set": values}, version=version)
-        await audit.record(tx, "operator.update", operator_id, name=operator["login"], before=before, after=operator)
-        return operator
-
-    return await scope.transaction(write)
+    operator: Operator = await records.change(
+        scope, OPERATOR, operator_id, values, version=version, guard=_operator_is_within_own
+    )
+    return operator
 
 
 async def delete(scope: Scope, operator_id: str) -> None:
     """Remove an operator; the operation log keeps the name. NotFound."""
-
-    async def write(tx: Scope) -> None:
-        operator = await tx.db.operators.get(operator_id)
-        await _check_group(tx, operator["group_id"])
-        await tx.db.operators.delete(operator_id)
-        await audit.record(tx, "operator.delete", operator_id, name=operator["login"], before=operator)
-
-    await scope.transaction(write)
+    await records.remove(scope, OPERATOR, operator_id, guard=_operator_is_within_own)
 
 
 async def get(scope: Scope, operator_id: str) -> Operator:
@@ -190,8 +153,7 @@ def _begins(field: str, q: str) -> dict[str, Any]:
     return {field: {"$gte": q, "$lt": q + "\uffff"}} if q else {}
 
 
-def _group_values(scope: Scope, form: GroupForm) -> dict[str, Any]:
-    _within_own(scope, form.permissions)
+def _group_values(form: GroupForm) -> dict[str, Any]:
     return {"name": form.name, "permissions": sorted(set(form.permissions))}
 
 
@@ -199,6 +161,20 @@ def _within_own(scope: Scope, permissions: list[Any]) -> None:
     """Nobody can give, or take from, others what he does not have himself."""
     if not set(permissions) <= scope.permissions:
         raise Invalid({"permissions": "beyond_own"})
+
+
+async def _group_is_within_own(scope: Scope, group: Group) -> None:
+    _within_own(scope, group["permissions"])
+
+
+async def _group_is_free(scope: Scope, group: Group) -> None:
+    _within_own(scope, group["permissions"])
+    if await scope.db.operators.count({"group_id": group["_id"]}, limit=1):
+        raise Conflict("in_use", name=group["name"])
+
+
+async def _operator_is_within_own(scope: Scope, operator: Operator) -> None:
+    await _check_group(scope, operator["group_id"])
 
 
 async def _check_group(scope: Scope, group_id: str) -> None:

@@ -10,14 +10,16 @@ from pydantic import Field, StringConstraints
 
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.tenants import audit
+from saas.tenants import records
 from saas.tenants.forms import Form, Money, Name, Note
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import Scope
-from saas.values import new_id, utcnow
 
 Rate = Annotated[Decimal, Field(ge=0, le=100_000, max_digits=8, decimal_places=3)]  # Mbit/s
 PoolName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._\-]*$")]
+
+
+PLAN = records.Noun("plans", "plan", "pln", "name")
 
 
 class Plan(TypedDict):
@@ -69,39 +71,23 @@ class PlanForm(Form):
 
 async def create(scope: Scope, form: PlanForm) -> Plan:
     """A new plan. Taken name, Invalid devices."""
-    now = utcnow()
-    values = {"_id": new_id("pln"), **await _values(scope, form), "status": "active", "version": 1}
-    values |= {"created_at": now, "updated_at": now}
-
-    async def write(tx: Scope) -> Plan:
-        plan: Plan = await tx.db.plans.insert(values)
-        await audit.record(tx, "plan.create", plan["_id"], name=plan["name"], after=plan)
-        return plan
-
-    return await scope.transaction(write)
+    plan: Plan = await records.create(scope, PLAN, await _values(scope, form) | {"status": "active"})
+    return plan
 
 
 async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None = None) -> Plan:
     """Change a plan; its accounts follow at their next log-in. Taken, Conflict("changed"), NotFound."""
-    return await _change(scope, plan_id, "plan.update", await _values(scope, form), version)
+    return await _change(scope, plan_id, "update", await _values(scope, form), version)
 
 
 async def set_status(scope: Scope, plan_id: str, status: Literal["active", "retired"]) -> Plan:
     """Retire a plan: nobody can buy it any more, who has it keeps it. Or offer it again."""
-    return await _change(scope, plan_id, f"plan.{'retire' if status == 'retired' else 'offer'}", {"status": status})
+    return await _change(scope, plan_id, "retire" if status == "retired" else "offer", {"status": status})
 
 
 async def delete(scope: Scope, plan_id: str) -> None:
     """Remove a plan that no account has. Conflict("in_use") otherwise: retire it instead."""
-    plan = await scope.db.plans.get(plan_id)
-    if await scope.db.accounts.count({"plan_id": plan_id}, limit=1):
-        raise Conflict("in_use", name=plan["name"])
-
-    async def write(tx: Scope) -> None:
-        await tx.db.plans.delete(plan_id)
-        await audit.record(tx, "plan.delete", plan_id, name=plan["name"], before=plan)
-
-    await scope.transaction(write)
+    await records.remove(scope, PLAN, plan_id, guard=_is_free)
 
 
 async def get(scope: Scope, plan_id: str) -> Plan:
@@ -163,13 +149,12 @@ async def _values(scope: Scope, form: PlanForm) -> dict[str, Any]:
     }
 
 
-async def _change(scope: Scope, plan_id: str, action: str, values: dict[str, Any], version: int | None = None) -> Plan:
-    async def write(tx: Scope) -> Plan:
-        before = await tx.db.plans.get(plan_id)
-        plan: Plan = await tx.db.plans.update(plan_id, {"$set": values}, version=version)
-        await audit.record(tx, action, plan_id, name=plan["name"], before=before, after=plan)
-        return plan
+async def _is_free(scope: Scope, plan: Plan) -> None:
+    if await scope.db.accounts.count({"plan_id": plan["_id"]}, limit=1):
+        raise Conflict("in_use", name=plan["name"])
 
-    plan = await scope.transaction(write)
+
+async def _change(scope: Scope, plan_id: str, verb: str, values: dict[str, Any], version: int | None = None) -> Plan:
+    plan: Plan = await records.change(scope, PLAN, plan_id, values, verb=verb, version=version)
     await scope.changed("plan", plan_id)
     return plan

@@ -8,6 +8,7 @@ import pytest
 
 from saas.radius.codec import Packet, parse
 from saas.radius.vendors import MAX_RATE, VENDORS, identification, rates, vendor
+from saas.tenants import nas
 from tests.radius.test_codec import packet
 
 UP, DOWN = 5_000_000, 20_000_000
@@ -107,3 +108,7 @@ def test_identification_takes_what_the_vendor_knows_and_what_the_session_has() -
 
 def test_strongswan_is_not_made_to_reauthenticate_without_pause() -> None:
     assert vendor("strongswan").least_timeout > 2 * 1440
+
+
+def test_every_device_type_of_the_console_is_known_to_the_engine() -> None:
+    assert set(nas.VENDORS) <= set(VENDORS)

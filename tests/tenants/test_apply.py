@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +16,6 @@ from saas.tenants.scope import PlatformScope, Scope
 from saas.values import from_epoch, new_id, utcnow
 from tests.tenants.accounting_events import (
     T0,
-    drain,
     event,
     make_account,
     make_tenant,
@@ -25,18 +24,7 @@ from tests.tenants.accounting_events import (
     session,
 )
 
-
-@pytest.fixture(autouse=True)
-async def emptied(ps: PlatformScope) -> AsyncIterator[None]:
-    """Nothing of other tests in the journal."""
-    await drain(ps)
-    yield
-    await drain(ps)
-
-
-@pytest.fixture
-async def scope(ps: PlatformScope) -> Scope:
-    return await make_tenant(ps)
+pytestmark = pytest.mark.usefixtures("emptied")
 
 
 def group(*events: AcctEvent) -> Group:

@@ -15,15 +15,9 @@ from saas.tenants.disconnects import Command, CommandResult
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import new_id
 from tests.support import until
-from tests.tenants.accounting_events import drain, event, make_tenant, record_and_apply, rows, session
+from tests.tenants.accounting_events import event, make_tenant, record_and_apply, rows, session
 
-
-@pytest.fixture(autouse=True)
-async def emptied(ps: PlatformScope) -> AsyncIterator[None]:
-    """Nothing of other tests in the journal."""
-    await drain(ps)
-    yield
-    await drain(ps)
+pytestmark = pytest.mark.usefixtures("emptied")
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -14,7 +13,6 @@ from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
 from tests.tenants.accounting_events import (
     T0,
-    drain,
     event,
     make_account,
     make_tenant,
@@ -23,18 +21,7 @@ from tests.tenants.accounting_events import (
     session,
 )
 
-
-@pytest.fixture(autouse=True)
-async def emptied(ps: PlatformScope) -> AsyncIterator[None]:
-    """Nothing of other tests in the journal."""
-    await drain(ps)
-    yield
-    await drain(ps)
-
-
-@pytest.fixture
-async def scope(ps: PlatformScope) -> Scope:
-    return await make_tenant(ps)
+pytestmark = pytest.mark.usefixtures("emptied")
 
 
 async def names(scope: Scope, query: ListQuery) -> list[str]:

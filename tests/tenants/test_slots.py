@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,20 +14,9 @@ from saas.tenants import apply, journal, slots
 from saas.tenants.scope import PlatformScope, Scope, platform_scope
 from saas.tenants.slots import SlotRequest
 from tests.cable import plugged
-from tests.tenants.accounting_events import drain, event, make_account, make_tenant, record_and_apply, session
+from tests.tenants.accounting_events import event, make_account, make_tenant, record_and_apply, session
 
-
-@pytest.fixture(autouse=True)
-async def emptied(ps: PlatformScope) -> AsyncIterator[None]:
-    """Nothing of other tests in the journal."""
-    await drain(ps)
-    yield
-    await drain(ps)
-
-
-@pytest.fixture
-async def scope(ps: PlatformScope) -> Scope:
-    return await make_tenant(ps)
+pytestmark = pytest.mark.usefixtures("emptied")
 
 
 def wish(scope: Scope, slot: str, calling: str, **values: Any) -> SlotRequest:

@@ -85,10 +85,9 @@ async def configs(scope: Scope, device: nas.Nas, secret: str) -> list[Config]:
     facts = await engine_facts(scope)
     if facts is None:
         return []
-    vendors = sorted(nas.VENDORS, key=lambda vendor: vendor != device["vendor"])
     return [
         Config(v, nas.VENDORS[v], nas_config.render(v, device, secret, facts), nas_config.warnings(v, facts))
-        for v in vendors
+        for v in nas_config.ready(device["vendor"])
     ]
 
 
