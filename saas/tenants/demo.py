@@ -17,6 +17,7 @@ NAS_SECRET = "demo-secret"
 USERNAME = "alice"
 USER_PASSWORD = "alice-password"
 _CHUNK = 1000
+_EACH = 10  # accounts of one member
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +107,27 @@ async def _devices(scope: Scope, numbers: list[int]) -> None:
 
 
 async def _accounts(scope: Scope, plan_id: str, count: int) -> None:
-    """Accounts and their members, a thousand a write."""
+    """Accounts, a thousand a write; every ten of them are one member's."""
     last = await scope.db.accounts.find({"plan_id": plan_id}, limit=1, fields=["username"])
     start = int(last[0]["username"][1:]) + 1 if last else 0
+    person = await scope.db.members.one({"login": _username(start // _EACH * _EACH)})
     for begin in range(start, count, _CHUNK):
-        people: list[dict[str, Any]] = []
+        people: list[Any] = []
         rows: list[dict[str, Any]] = []
         for number in range(begin, min(begin + _CHUNK, count)):
-            username = f"u{number:06d}"
-            person = members.new_member(username, name="", mobile="", note="", password_hash=None)
-            people.append(person)
+            username = _username(number)
+            if number % _EACH == 0:
+                person = members.new_member(username, name="", mobile="", note="", password_hash=None)
+                people.append(person)
             rows.append(accounts.new_account(scope, person, plan_id, username, f"p{number:06d}"))
         await scope.transaction(partial(_insert, people, rows))
 
 
+def _username(number: int) -> str:
+    return f"u{number:06d}"
+
+
 async def _insert(people: list[dict[str, Any]], rows: list[dict[str, Any]], scope: Scope) -> None:
-    await scope.db.members.insert_many(people)
+    if people:
+        await scope.db.members.insert_many(people)
     await scope.db.accounts.insert_many(rows)

@@ -33,12 +33,13 @@ async def test_the_demo_tenant_is_made_once(ps: PlatformScope) -> None:
 async def test_a_dataset_is_deterministic_and_may_grow(ps: PlatformScope) -> None:
     await demo.fill(ps, demo.Dataset(tenants=2, nas=3, accounts=5))
     await demo.fill(ps, demo.Dataset(tenants=2, nas=5, accounts=12))
+    await demo.fill(ps, demo.Dataset(tenants=2, nas=5, accounts=12))
     identifiers: set[str] = set()
     for slug in ("t0000", "t0001"):
         tenant = await platform.tenant_by_slug(ps, slug)
         assert tenant is not None
         scope = ps.enter(tenant, ps.actor)
-        assert await scope.db.accounts.count() == await scope.db.members.count() == 12
+        assert (await scope.db.accounts.count(), await scope.db.members.count()) == (12, 2)
         record = (await accounts.login_records(ps, [(scope.tenant_id, "u000011")]))[scope.tenant_id, "u000011"]
         assert record.nt_hash == security.nt_hash("p000011")
         assert (record.concurrency, record.expires_at) == (0, None)
