@@ -9,6 +9,7 @@ The map of the house; a new file goes where its sentence is.
     keeper.py       the process that starts, restarts and ends them
     values.py       ids, money, octets, addresses, clocks: pure
     errors.py       AppError and its kinds: codes and data, no wording, no HTTP
+    tasks.py        ending asyncio tasks for certain
     i18n.py         message catalogue, dates, money and octets in the reader's language
     permissions.py  the permissions, and presets as sets of them
     schema.py       collections as data: fence, indexes, what may never change

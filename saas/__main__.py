@@ -10,7 +10,7 @@ import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import uvloop
 
@@ -223,11 +223,17 @@ def main() -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop if args.command == "worker" else None) as loop:
             sys.exit(loop.run(args.run(config.load(), args)))
     except (ConfigError, StoresError) as error:
-        sys.exit(f"openpns: {error}")
+        _fail(str(error))
     except Unavailable as error:
-        sys.exit(f"openpns: the {error.data.get('store', 'store')} server does not answer.")
+        _fail(f"The {error.data.get('store', 'store')} server does not answer.")
     except OSError as error:
-        sys.exit(f"openpns: {error.strerror or error}.")
+        _fail(f"{error.strerror or error}.")
+
+
+def _fail(sentence: str) -> NoReturn:
+    """Exit status 2: the command could not do its work. 1 is what `verify` answers when something is broken."""
+    print(f"openpns: {sentence}", file=sys.stderr)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

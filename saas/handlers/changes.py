@@ -28,7 +28,7 @@ _TITLES: Mapping[str, str] = {
     "account_id": N_("Account"),
     "expires_at": N_("Expires"),
     "identifier": N_("NAS identifier"),
-    "login": N_("Account"),
+    "login": N_("Login name"),
     "member_name": N_("Real name"),
     "nas_id": N_("NAS device"),
     "password_hash": N_("Password"),

@@ -1,4 +1,4 @@
-"""The RADIUS engines as rows of a list: for a tenant those of its pool, for the platform those of every pool."""
+"""Engines and jobs as rows of a list: for a tenant the engines of its pool, for the platform those of every pool."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from typing import Any
 from saas.handlers.columns import Column
 from saas.i18n import N_, Reader
 from saas.tenants.engines import EngineReport
+from saas.tenants.health import Beat
 from saas.values import from_epoch
 
+JOBS = {
+    "accounting": N_("Apply the accounting journal"),
+    "notes": N_("Keep refusals and unknown devices"),
+    "stale_sessions": N_("Close sessions that fell silent"),
+    "slots": N_("Rebuild concurrency slots"),
+}
 ENGINE_COLUMNS = (
     Column(N_("Worker"), "worker", role="title"),
     Column(N_("State"), "state", "status"),
@@ -22,6 +29,14 @@ ENGINE_COLUMNS = (
     Column(N_("Last heartbeat"), "at", "moment"),
 )
 POOL_COLUMNS = (Column(N_("Pool"), "pool", "code"), *ENGINE_COLUMNS)
+
+JOB_COLUMNS = (
+    Column(N_("Job"), "job", words=JOBS, role="title"),
+    Column(N_("Process"), "holder", "code"),
+    Column(N_("Last run"), "at", "moment"),
+    Column(N_("Got done"), "done", "number"),
+    Column(N_("Error"), "error"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +70,12 @@ def engine_rows(reader: Reader, reports: Sequence[EngineReport]) -> list[dict[st
             "at": from_epoch(report.at),
         }
         for report in reports
+    ]
+
+
+def job_rows(beats: Sequence[Beat]) -> list[dict[str, Any]]:
+    """Rows for JOB_COLUMNS."""
+    return [
+        {"job": beat.job, "holder": beat.holder, "at": from_epoch(beat.at), "done": beat.done, "error": beat.error}
+        for beat in beats
     ]

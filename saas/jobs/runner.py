@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from saas import tasks
 from saas.errors import Unavailable
 from saas.jobs.accounting import Accounting
 from saas.jobs.notes import keep_notes
@@ -75,9 +76,7 @@ async def lead(ps: PlatformScope, holder: str, jobs: Sequence[Job], stop: asynci
         else:
             await asyncio.gather(*loops)
     finally:
-        for task in [lost, *loops]:
-            task.cancel()
-        await asyncio.gather(lost, *loops, return_exceptions=True)
+        await tasks.end([lost, *loops])
     if stop.is_set():
         await _hand_over(ps, holder)
 
@@ -129,6 +128,7 @@ async def _pause(stop: asyncio.Event, seconds: float) -> None:
     """Wait, but no longer than until `stop` is set."""
     if seconds:
         try:
-            await asyncio.wait_for(stop.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await stop.wait()
         except TimeoutError:
             return

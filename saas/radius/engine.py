@@ -20,9 +20,8 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
-from saas import __version__
+from saas import __version__, tasks
 from saas.errors import Unavailable
-from saas.kv import Change
 from saas.radius.acct import Acct
 from saas.radius.auth import REJECT_DELAY, Auth
 from saas.radius.coa import Disconnector
@@ -38,7 +37,7 @@ from saas.radius.tokens import Tokens
 from saas.tenants import accounts, engines, journal, nas
 from saas.tenants.engines import DeviceCount, EngineReport
 from saas.tenants.nas import Device
-from saas.tenants.scope import PlatformScope
+from saas.tenants.scope import Change, PlatformScope
 
 BEAT: Final = 3.0  # seconds between heartbeats
 NOTE: Final = 1.0  # seconds between hand-overs of refusals and unknown devices
@@ -128,7 +127,8 @@ class Engine:
         settings = self._settings
         self._keep(self._follow_changes)
         with suppress(TimeoutError):  # Redis away: the age of what is cached bounds the harm
-            await asyncio.wait_for(self._subscribed.wait(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await self._subscribed.wait()
         await self._read_devices()
         for kind, port in (("auth", settings.auth_port), ("acct", settings.acct_port)):
             self._listeners.append(Listener(kind, settings.bind, port, self._gate.receive))
@@ -148,9 +148,7 @@ class Engine:
         )
 
     async def _end(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await tasks.end(self._tasks)
         for listener in self._listeners:
             listener.close()
         self._disconnector.close()
@@ -184,17 +182,18 @@ class Engine:
         self._subscribed.clear()
         announcing = asyncio.create_task(self._announce())
         try:
-            async for change in self._ps.kv.changes():
+            async for change in self._ps.changes():
                 self._changed(change)
         finally:
-            announcing.cancel()
+            await tasks.end([announcing])
 
     async def _announce(self) -> None:
         """Say hello until it is heard: only then is it sure that nothing is missed."""
         while not self._subscribed.is_set():
             with suppress(TimeoutError, Unavailable):
-                await self._ps.kv.publish_change(_HELLO, "", self.worker)
-                await asyncio.wait_for(self._subscribed.wait(), 0.05)
+                await self._ps.changed(_HELLO, "", self.worker)
+                async with asyncio.timeout(0.05):
+                    await self._subscribed.wait()
 
     def _changed(self, change: Change) -> None:
         if change.kind == _HELLO:
@@ -215,7 +214,8 @@ class Engine:
             if await self._names.refresh(self._devices, time.monotonic()):
                 self._fill_table()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stale.wait(), INTERVAL)
+                async with asyncio.timeout(INTERVAL):
+                    await self._stale.wait()
             await self._read_devices()
 
     async def _read_devices(self) -> None:

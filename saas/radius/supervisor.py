@@ -59,7 +59,8 @@ async def _keep(command: Sequence[str], stop: asyncio.Event, environment: Mappin
         if not stop.is_set():
             _log.error("worker %d ended with status %s and is replaced", worker.pid, worker.returncode)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), PAUSE)
+                async with asyncio.timeout(PAUSE):
+                    await stop.wait()
 
 
 async def _until_dead_or_stopped(worker: asyncio.subprocess.Process, stop: asyncio.Event) -> None:

@@ -6,12 +6,12 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
-from saas.errors import AppError, Conflict, Unavailable
+from saas.errors import Conflict, Unavailable
 from saas.tenants import audit, sessions
 from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.sessions import Session
@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 _WAIT = 5.0  # seconds for an answer: a worker sends three times within three
 _POLL = 1.0  # seconds that one read of a list waits
 _ANSWER_KEPT = 60  # seconds
-_AT_ONCE = 16
 _NO_CONTEXT = 503  # Session-Context-Not-Found
 
 
@@ -102,20 +101,6 @@ async def request(scope: Scope, session_id: str) -> Disconnect:
     done = await _record(scope, session, attempt["_id"], result)
     await _follow(scope, session_id, result)
     return done
-
-
-async def request_many(scope: Scope, session_ids: Sequence[str]) -> list[Disconnect | AppError]:
-    """`request` for each, some at a time; in their order the attempt, or why there was none."""
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(session_id: str) -> Disconnect | AppError:
-        async with gate:
-            try:
-                return await request(scope, session_id)
-            except AppError as error:
-                return error
-
-    return list(await asyncio.gather(*(one(session_id) for session_id in session_ids)))
 
 
 async def history(scope: Scope, session_id: str) -> list[Disconnect]:

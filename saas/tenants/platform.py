@@ -162,7 +162,7 @@ async def create_tenant(
         ]
     )
     await audit.record_platform(ps, "tenant.create", tenant["_id"], name=tenant["slug"], tier=tier)
-    await ps.kv.publish_change("tenant", tenant["_id"], tenant["slug"])
+    await ps.changed("tenant", tenant["_id"], tenant["slug"])
     return tenant
 
 
@@ -212,7 +212,7 @@ async def set_status(ps: PlatformScope, tenant_id: str, status: str) -> Tenant:
     name = tenant["slug"]
     was = {"status": before["status"]}
     await audit.record_platform(ps, f"tenant.{status}", tenant_id, name=name, before=was, status=status)
-    await ps.kv.publish_change("tenant", tenant_id, name)
+    await ps.changed("tenant", tenant_id, name)
     return tenant
 
 

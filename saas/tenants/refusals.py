@@ -67,19 +67,6 @@ class RefusalRow(TypedDict):
     source: str
 
 
-class UnknownRow(TypedDict):
-    """A device that nobody registered, or that does not know its secret. `count`: packets."""
-
-    _id: str
-    pool: str
-    source: str
-    identifier: str
-    cause: str
-    count: int
-    first_at: datetime
-    last_at: datetime
-
-
 async def listing(scope: Scope, query: ListQuery) -> Page:
     """The newest first by `query.sort` "-last_at". Filters: `username`, `nas_id`, `reason`; `q` is a user name."""
     names = ("username", "nas_id", "reason")

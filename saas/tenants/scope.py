@@ -6,18 +6,19 @@ carries the fence, so that an operation given a Scope cannot reach another tenan
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from saas.errors import Denied
-from saas.kv import Kv, TenantKv
+from saas.kv import Change, Kv, TenantKv
 from saas.outbound import Mailer
 from saas.permissions import ALL, Permission
 from saas.security import Keys
 from saas.store import Database, Store
 
 T = TypeVar("T")
+
+__all__ = ["SYSTEM", "Actor", "Change", "PlatformScope", "Scope", "Services", "platform_scope"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,6 @@ class Scope:
         """The tenant's keys in Redis."""
         return self.services.kv.tenant(self.tenant_id)
 
-    def need(self, permission: Permission) -> None:
-        """Denied unless the actor has it: for the part of an operation that a route cannot see."""
-        if permission not in self.permissions:
-            raise Denied(permission=str(permission))
-
     async def transaction(self, work: Callable[[Scope], Awaitable[T]]) -> T:
         """Run `work` with a scope whose writes happen together or not at all; it may run more than once."""
         return await self.db.transaction(lambda db: work(replace(self, db=db)))
@@ -106,6 +102,14 @@ class PlatformScope:
     async def transaction(self, work: Callable[[PlatformScope], Awaitable[T]]) -> T:
         """Run `work` with a scope whose writes happen together or not at all; it may run more than once."""
         return await self.db.transaction(lambda db: work(replace(self, db=db)))
+
+    async def changed(self, kind: str, tenant_id: str, key: str) -> None:
+        """Tell every process that a cached row is stale."""
+        await self.services.kv.publish_change(kind, tenant_id, key)
+
+    def changes(self) -> AsyncIterator[Change]:
+        """What is told by `changed` from now on, for ever. Unavailable when the connection is lost."""
+        return self.services.kv.changes()
 
     def enter(self, tenant: Mapping[str, Any], actor: Actor, permissions: frozenset[Permission] = ALL) -> Scope:
         """The scope of an actor in a tenant; `tenant` is its row."""

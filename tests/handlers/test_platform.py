@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from saas.tenants import engines, login, platform, refusals
+from saas.tenants import engines, health, login, platform, refusals
 from saas.tenants.scope import PlatformScope
 from tests.browser import Browser, text
 from tests.world import PASSWORD, World, make_business
@@ -71,6 +71,19 @@ async def test_a_tenant_is_stopped_and_runs_again(staff: Browser, web: str, ps: 
     entry = re.findall(r"/platform/log/(aud_\w+)", logged)[0]
     shown = text(await staff.get(f"/platform/log/{entry}", **EN))
     assert "Let a tenant run again" in shown and "Status" in shown
+
+
+async def test_the_jobs_and_what_waits_for_them(staff: Browser, ps: PlatformScope) -> None:
+    await health.beat(ps, health.Beat("notes", "here:1", time.time(), 0.1, 1234, "ValueError: <once>"))
+    shown = text(await staff.get("/platform/engines", **EN))
+    for words in (
+        "Keep refusals and unknown devices",
+        "here:1",
+        "1,234",
+        "ValueError: &lt;once&gt;",
+        "wait to be applied",
+    ):
+        assert words in shown
 
 
 async def test_the_engines_of_every_pool(staff: Browser, ps: PlatformScope) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -22,6 +20,7 @@ from saas.store import Store
 from saas.tenants import journal
 from saas.tenants.journal import AcctEvent
 from saas.tenants.scope import PlatformScope, Services, platform_scope
+from tests.cable import Cable, plugged
 from tests.radius.conftest import HOST, Gateway, Wire, engine_settings, gateway_to, set_plan
 from tests.support import until
 from tests.world import USER_PASSWORD, USERNAME, Business, World
@@ -241,53 +240,10 @@ def test_the_moment_is_the_devices_where_its_clock_can_be_trusted(packet: Packet
 # stores that are away
 
 
-class Relay:
-    """Forwards one TCP port to another until it is cut: a network that can fail."""
-
-    def __init__(self, port: int) -> None:
-        self._target = port
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.port = 0
-
-    async def open(self) -> None:
-        self._server = await asyncio.start_server(self._forward, HOST, self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        """Nothing comes through any more, nor can anybody connect."""
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            far_reader, far_writer = await asyncio.open_connection(HOST, self._target)
-            with contextlib.closing(far_writer):
-                await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
-        except (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            self._tasks.discard(task)
-            writer.close()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
-
-
 class Network:
     """The engine's way to its stores."""
 
-    def __init__(self, ps: PlatformScope, redis: Relay, mongo: Relay) -> None:
+    def __init__(self, ps: PlatformScope, redis: Cable, mongo: Cable) -> None:
         self.ps = ps
         self.redis = redis
         self.mongo = mongo
@@ -296,20 +252,12 @@ class Network:
 @pytest.fixture
 async def network(ps: PlatformScope, stores: StoreUrls) -> AsyncIterator[Network]:
     """A platform's scope whose stores can be cut off."""
-    relays = []
-    for url in stores:
-        relays.append(relay := Relay(urlsplit(url).port or 0))
-        await relay.open()
-    mongo_url, redis_url = (
-        url.replace(f":{urlsplit(url).port}", f":{relay.port}") for url, relay in zip(stores, relays, strict=True)
-    )
-    store, kv = await Store.open(mongo_url, "test"), await Kv.open(redis_url)
-    far = platform_scope(Services(store, kv, ps.services.keys, ps.services.mailer))
-    yield Network(far, redis=relays[1], mongo=relays[0])
-    await kv.close()
-    store.close()
-    for relay in relays:
-        await relay.cut()
+    async with plugged(stores.mongo_url) as mongo, plugged(stores.redis_url) as redis:
+        store, kv = await Store.open(mongo.url, "test"), await Kv.open(redis.url)
+        far = platform_scope(Services(store, kv, ps.services.keys, ps.services.mailer))
+        yield Network(far, redis, mongo)
+        await kv.close()
+        store.close()
 
 
 async def test_nothing_is_answered_that_no_store_took(
@@ -322,14 +270,14 @@ async def test_nothing_is_answered_that_no_store_took(
         gateway_to(engine, world.acme, timeout=10.0, tries=1) as device,
     ):
         await device.accounting("start", USERNAME, "both stores")
-        await network.redis.cut()
+        await network.redis.pull()
         await device.accounting("start", USERNAME, "one store")
-        await network.mongo.cut()
+        await network.mongo.pull()
         with pytest.raises(NoAnswer):
             await device.accounting("start", USERNAME, "no store")
         await until(lambda: engine.counters.dropped["store_unavailable"], "the drop is counted")
         assert {event.session_id for event in await recorded(ps, world.acme)} == {"both stores", "one store"}
-        await network.mongo.open()
-        await network.redis.open()
+        await network.mongo.plug()
+        await network.redis.plug()
         await device.accounting("start", USERNAME, "no store")
     assert {event.session_id for event in await recorded(ps, world.acme)} == {"both stores", "one store", "no store"}
