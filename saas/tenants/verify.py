@@ -23,6 +23,8 @@ async def verify(ps: PlatformScope) -> AsyncIterator[str]:
         for check in CHECKS:
             for sentence in await check(scope):
                 yield f"{owned['slug']}: {sentence}"
+    async for event in _rows(ps.db.dead_events):
+        yield f"accounting event {event['_id']} of {event['tenant_id'] or 'nobody'} was put aside: {event['error']}"
 
 
 async def _accounts(scope: Scope) -> list[str]:

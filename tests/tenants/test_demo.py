@@ -7,6 +7,8 @@ import pytest
 from saas import security
 from saas.migrations import migrate
 from saas.tenants import accounts, demo, platform
+from saas.tenants.apply import apply
+from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
 from saas.tenants.verify import verify
 from tests.world import World
@@ -71,6 +73,13 @@ async def test_what_is_broken_is_said(world: World, collection: str, field: str,
     found = await _sentences(world.ps, world.acme.slug)
     assert len(found) == 1 and row["_id"] in found[0] and sentence in found[0]
     assert await _sentences(world.ps, world.zeta.slug) == []
+
+
+async def test_events_that_were_put_aside_are_said(ps: PlatformScope) -> None:
+    group = Group("", "1", 1.7e9, (), b"no group", "ValueError: unreadable")
+    assert await apply(ps, [group]) == 1
+    (sentence,) = [said async for said in verify(ps) if said.startswith("accounting event ded_")]
+    assert sentence.endswith("of nobody was put aside: ValueError: unreadable")
 
 
 async def test_a_migration_is_done_once_and_in_order(ps: PlatformScope) -> None:
