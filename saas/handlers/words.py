@@ -52,12 +52,6 @@ SESSION_FLAGS: Mapping[str, str] = {
     "counter_reset": N_("A counter of the device began anew; the total goes on"),
     "counter_regressed": N_("A counter of the device fell; the higher figure stands"),
 }
-# What an unknown device did.
-UNKNOWN_CAUSES: Mapping[str, str] = {
-    "unknown": N_("Not registered"),
-    "bad_secret": N_("Wrong shared secret"),
-    "no_message_authenticator": N_("No Message-Authenticator"),
-}
 # Why a device's packets are dropped (the engine's drop reasons), and what to do about it.
 DROPS: Mapping[str, tuple[str, str]] = {
     "bad_authenticator": (
@@ -85,6 +79,9 @@ DROPS: Mapping[str, tuple[str, str]] = {
     "store_unavailable": (N_("Service not ready"), N_("The service could not look the account up. It tries again.")),
     "overload": (N_("Too many at once"), N_("More requests came than could be answered. The device repeats them.")),
 }
+# What an unknown device did: why the engine could not tell whose packet it was.
+_UNPROVEN = ("bad_authenticator", "missing_message_authenticator", "unproven_proxy_state")
+UNKNOWN_CAUSES: Mapping[str, str] = {"unknown_nas": N_("Not registered"), **{key: DROPS[key][0] for key in _UNPROVEN}}
 # RFC 2866 section 5.10.
 TERMINATE_CAUSES: Mapping[str, str] = {
     "User-Request": N_("The subscriber hung up"),

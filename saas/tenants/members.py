@@ -8,11 +8,14 @@ from typing import Any, TypedDict
 from pydantic import Field
 
 from saas.i18n import N_
+from saas.store import Update
 from saas.tenants import audit
 from saas.tenants.forms import Form, Line, Mobile, Note
 from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
 from saas.tenants.scope import Scope
 from saas.values import new_id, utcnow
+
+_BATCH = 500
 
 
 class Member(TypedDict):
@@ -73,13 +76,25 @@ async def update(scope: Scope, member_id: str, form: MemberForm, version: int | 
         search = search_keys(before["login"], form.name, form.mobile)
         values = {**form.model_dump(), "search": search}
         member: Member = await tx.db.members.update(member_id, {"$set": values}, version=version)
-        for account in await tx.db.accounts.find({"member_id": member_id}, limit=1000, fields=["username"]):
-            keys = search_keys(account["username"], form.name, form.mobile)
-            await tx.db.accounts.update(account["_id"], {"$set": {"search": keys, "member_name": form.name}})
+        await _tell_accounts(tx, member_id, form)
         await audit.record(tx, "member.update", member_id, name=member["login"], before=before, after=member)
         return member
 
     return await scope.transaction(write)
+
+
+async def _tell_accounts(scope: Scope, member_id: str, form: MemberForm) -> None:
+    """Every account carries its member's name, and is found by it; a batch at a time, each in one write."""
+    after = ""
+    while rows := await scope.db.accounts.find(
+        {"member_id": member_id, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=_BATCH, fields=["username"]
+    ):
+        after = rows[-1]["_id"]
+        keys = {row["_id"]: search_keys(row["username"], form.name, form.mobile) for row in rows}
+        told = {"member_name": form.name, "updated_at": utcnow()}
+        await scope.db.accounts.bulk(
+            [Update({"_id": row_id}, {"$set": {**told, "search": found}}) for row_id, found in keys.items()]
+        )
 
 
 async def get(scope: Scope, member_id: str) -> Member:

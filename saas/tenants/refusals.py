@@ -43,7 +43,7 @@ class UnknownNas:
     pool: str
     source: str
     identifier: str  # NAS-Identifier, "" = none sent
-    cause: str  # "unknown", "bad_secret", "no_message_authenticator" …
+    cause: str  # "unknown_nas", "bad_authenticator", "missing_message_authenticator" …
     count: int  # packets since the last note
     at: float  # seconds since 1970, UTC, of the last one
 

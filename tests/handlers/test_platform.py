@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import secrets
 import time
 
 import pytest
 
+from saas.handlers.words import UNKNOWN_CAUSES
+from saas.radius import identify
 from saas.tenants import engines, health, login, platform, refusals
 from saas.tenants.scope import PlatformScope
 from tests.browser import Browser, text
@@ -73,6 +76,12 @@ async def test_a_tenant_is_stopped_and_runs_again(staff: Browser, web: str, ps: 
     assert "Let a tenant run again" in shown and "Status" in shown
 
 
+def test_there_are_words_for_whatever_the_engine_says_of_unknown_devices() -> None:
+    said = set(re.findall(r'(?:reason = |BadPacket\()"(\w+)"', inspect.getsource(identify)))
+    said |= set(re.findall(r'else "(\w+)"\)', inspect.getsource(identify)))
+    assert {"unknown_nas", "bad_authenticator"} <= said <= set(UNKNOWN_CAUSES)
+
+
 async def test_the_jobs_and_what_waits_for_them(staff: Browser, ps: PlatformScope) -> None:
     await health.beat(ps, health.Beat("notes", "here:1", time.time(), 0.1, 1234, "ValueError: <once>"))
     shown = text(await staff.get("/platform/engines", **EN))
@@ -100,8 +109,8 @@ async def test_the_engines_of_every_pool(staff: Browser, ps: PlatformScope) -> N
 
 async def test_unknown_devices(staff: Browser, ps: PlatformScope) -> None:
     now = time.time()
-    knock = refusals.UnknownNas("knock-pool", "198.51.100.3", "rb-<b>7", "bad_secret", 14, now)
-    await refusals.keep(ps, [knock, refusals.UnknownNas("knock-pool", "198.51.100.4", "", "unknown", 1, now)])
+    knock = refusals.UnknownNas("knock-pool", "198.51.100.3", "rb-<b>7", "bad_authenticator", 14, now)
+    await refusals.keep(ps, [knock, refusals.UnknownNas("knock-pool", "198.51.100.4", "", "unknown_nas", 1, now)])
     shown = text(await staff.get("/platform/unknown?pool=knock-pool", **EN))
     for words in ("198.51.100.3", "rb-&lt;b&gt;7", "Wrong shared secret", "14", "Not registered"):
         assert words in shown, words

@@ -27,7 +27,7 @@ def report(pool: str, worker: str, ago: float = 0) -> EngineReport:
         started_at=now - 60,
         at=now - ago,
         auth_rate=12.5,
-        dropped={"unknown": 3},
+        dropped={"unknown_nas": 3},
     )
 
 
@@ -47,13 +47,13 @@ async def test_the_workers_that_live(ps: PlatformScope) -> None:
 async def test_counts_of_a_device_add_up_over_workers_and_beats(ps: PlatformScope) -> None:
     scope, other = await make_tenant(ps), await make_tenant(ps)
     one = report("shared", new_id("w"))
-    first = DeviceCount(scope.tenant_id, "nas_1", 1000.5, 3, 1, 7, {"bad_secret": 2})
-    second = DeviceCount(scope.tenant_id, "nas_1", 900.25, 1, 0, 0, {"bad_secret": 1, "overload": 4})
+    first = DeviceCount(scope.tenant_id, "nas_1", 1000.5, 3, 1, 7, {"bad_authenticator": 2})
+    second = DeviceCount(scope.tenant_id, "nas_1", 900.25, 1, 0, 0, {"bad_authenticator": 1, "overload": 4})
     theirs = DeviceCount(other.tenant_id, "nas_1", 2000.0, 50)
     await asyncio.gather(engines.heartbeat(ps, one, [first, theirs]), engines.heartbeat(ps, one, [second, second]))
     stats = await engines.device_stats(scope, ["nas_1", "nas_2"])
     assert list(stats) == ["nas_1"]
     seen = stats["nas_1"]
     assert (seen.last_at, seen.accepted, seen.rejected, seen.accounting) == (1000.5, 5, 1, 7)
-    assert seen.dropped == {"bad_secret": 4, "overload": 8}
+    assert seen.dropped == {"bad_authenticator": 4, "overload": 8}
     assert seen.since in (1000.5, 900.25)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from saas.errors import Conflict, Invalid, NotFound, Taken
 from saas.permissions import PRESETS, Permission
-from saas.tenants import audit, nas, nas_config, operators, parameters, plans
+from saas.tenants import accounts, audit, members, nas, nas_config, operators, parameters, plans
 from saas.tenants.paging import ListQuery
 from tests.world import NAS_SECRET, World
 
@@ -187,3 +187,16 @@ async def test_parameters_are_checked_and_versioned(world: World) -> None:
     for wrong in ({"interim_interval": 59}, {"timezone": "Moon/Crater"}, {"locale": "xx"}, {"max_session_time": 0}):
         with pytest.raises(ValidationError):
             parameters.ParametersForm.model_validate({**values, **wrong})
+
+
+async def test_a_members_new_name_stands_on_all_its_accounts(world: World) -> None:
+    scope, own = world.acme.scope, world.acme.account
+    before = await scope.db.accounts.get(own["_id"])
+    copies = [{**before, "_id": f"{own['_id']}{n:04d}", "username": f"copy{n:04d}"} for n in range(1100)]
+    await scope.db.accounts.insert_many(copies)
+    await members.update(scope, own["member_id"], members.MemberForm(name="Li Si", mobile="13900139000"))
+    assert await scope.db.accounts.count({"member_name": "Li Si"}) == 1101
+    found = await accounts.listing(scope, ListQuery(q="13900", limit=200))
+    assert len(found.rows) == 200
+    last = await scope.db.accounts.get(copies[-1]["_id"])
+    assert last["search"] == ["13900139000", "copy1099", "li si"]

@@ -87,13 +87,13 @@ async def test_unknown_devices_are_counted_by_address_and_identifier(ps: Platfor
     pool = new_id("pool")
     await keep(
         ps,
-        UnknownNas(pool, "192.0.2.9", "rb-7", "unknown", 14, HOUR),
-        UnknownNas(pool, "192.0.2.9", "rb-7", "bad_secret", 2, HOUR + 9),
-        UnknownNas(pool, "192.0.2.9", "", "unknown", 1, HOUR),
+        UnknownNas(pool, "192.0.2.9", "rb-7", "unknown_nas", 14, HOUR),
+        UnknownNas(pool, "192.0.2.9", "rb-7", "bad_authenticator", 2, HOUR + 9),
+        UnknownNas(pool, "192.0.2.9", "", "unknown_nas", 1, HOUR),
     )
-    await keep(ps, UnknownNas(pool, "192.0.2.9", "rb-7", "bad_secret", 1, HOUR + 11))
+    await keep(ps, UnknownNas(pool, "192.0.2.9", "rb-7", "bad_authenticator", 1, HOUR + 11))
     found = (await refusals.unknown_listing(ps, ListQuery(q="rb-7", filters={"pool": pool}))).rows
-    assert [(row["count"], row["cause"]) for row in found] == [(17, "bad_secret")]
+    assert [(row["count"], row["cause"]) for row in found] == [(17, "bad_authenticator")]
     assert (found[0]["first_at"], found[0]["last_at"]) == (from_epoch(HOUR), from_epoch(HOUR + 11))
     assert len((await refusals.unknown_listing(ps, ListQuery(filters={"pool": pool}))).rows) == 2
 
@@ -101,7 +101,9 @@ async def test_unknown_devices_are_counted_by_address_and_identifier(ps: Platfor
 async def test_a_flood_of_unknown_devices_is_bounded(ps: PlatformScope) -> None:
     pool = new_id("pool")
     for half in range(2):
-        notes = [UnknownNas(pool, f"10.{half}.{n // 250}.{n % 250}", "", "unknown", 1, HOUR + n) for n in range(700)]
+        notes = [
+            UnknownNas(pool, f"10.{half}.{n // 250}.{n % 250}", "", "unknown_nas", 1, HOUR + n) for n in range(700)
+        ]
         await refusals.keep(ps, notes)
     assert 0 < await ps.db.unknown_nas.count({"pool": pool}) <= 1000
 

@@ -136,6 +136,7 @@ class ChangePassword(FormPage):
     form = accounts.AccountPasswordForm
     title = N_("Change the account's password")
     template = "admin/accounts/password.html"
+    back = "/accounts/{id}"
     saved = N_("The new password is good from the next log-in on.")
 
     async def extra(self) -> Mapping[str, Any]:

@@ -67,6 +67,7 @@ class EditMember(FormPage):
     form = members.MemberForm
     title = N_("Edit member")
     template = "admin/members/edit.html"
+    back = "/members/{id}"
 
     async def initial(self) -> Mapping[str, Any]:
         """The stored member."""
