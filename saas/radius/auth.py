@@ -190,7 +190,7 @@ class Auth:
 
     def _reject(self, attempt: Attempt, decision: Decision) -> None:
         request = attempt.request
-        failed = next(rule for rule in decision.rules if not rule.passed)
+        failed = decision.failed
         reason = failed.name if attempt.proof.method or failed.name != "password" else "method"
         words = replies.refusal_text(reason, request.nas.device.tenant_locale)
         attributes = attribute("Reply-Message", words) + methods.error(
