@@ -1,8 +1,9 @@
 """Access-Request: who is it, is the password right, what does the tenant's rule book say, answer.
 
 Accounts in the cache without a concurrency limit are answered at once. The others of a wake-up are worked on together:
-one operation for all records that are missing, one for all slots. Rejects wait a constant time, which slows guessing
-and tells nothing by its length.
+one operation for all records that are missing, one for all slots, each with a queue of its own, so that a tenant whose
+names must be looked up delays nobody else. Rejects wait a constant time, which slows guessing and tells nothing by its
+length.
 """
 
 from __future__ import annotations
@@ -15,14 +16,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from saas.errors import Unavailable
 from saas.radius import codec, methods, replies
 from saas.radius.authenticators import reply
 from saas.radius.batches import Batches
-from saas.radius.codec import CALLING_STATION_ID, CLASS, USER_NAME, attribute, plain, text
+from saas.radius.codec import CALLING_STATION_ID, CLASS, USER_NAME, attribute, plain
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
-from saas.radius.logins import Login, Logins, Name
+from saas.radius.logins import Login, Logins, Name, login_name
 from saas.radius.methods import Proof
 from saas.radius.notes import Notes
 from saas.radius.stations import station
@@ -32,7 +32,6 @@ from saas.tenants.access import Decision, LoginRecord, LoginRequest, decide
 from saas.tenants.refusals import Refusal
 from saas.tenants.scope import PlatformScope
 from saas.tenants.slots import SlotRequest
-from saas.values import normal_username
 
 REJECT_DELAY: Final = 1.0  # seconds
 
@@ -44,7 +43,9 @@ _NOT_TESTED: Final = Proof("", False)
 class Attempt:
     """An Access-Request on its way. `proof` holds once it was tested; `slot` is what it would take, "" if nothing."""
 
-    __slots__ = ("login", "name", "proof", "request", "slot", "station")
+    __slots__ = ("decision", "login", "name", "proof", "request", "slot", "station")
+
+    decision: Decision
 
     def __init__(self, request: Request, name: Name, login: Login | None) -> None:
         self.request = request
@@ -74,119 +75,115 @@ class Auth:
         self._counters = counters
         self._notes = notes
         self._rejects = Rejects(reject_delay)
-        self._batches: Batches[Attempt] = Batches(self._work, partial(self._drop_all, "internal_error"))
+        self._slot_prefix = secrets.token_hex(6)  # slots are told apart, not kept secret: Class is signed
+        self._slot_number = 0
+        self._fetches: Batches[Attempt] = Batches(self._fetch, partial(self._drop_all, "internal_error"))
+        self._reservations: Batches[Attempt] = Batches(self._reserve, partial(self._drop_all, "internal_error"))
 
     def handle(self, requests: Sequence[Request]) -> None:
         """Answer what can be answered now, queue the rest."""
-        queued: list[Attempt] = []
         for request in requests:
-            username = normal_username(text(request.packet.first.get(USER_NAME)))
+            username = login_name(request.packet.first.get(USER_NAME, b""))
             if not username:
                 self._drop(request, "bad_request")
                 continue
             name = (request.nas.tenant_id, username)
             attempt = Attempt(request, name, self._logins.get(name, request.received))
-            if attempt.login is None or self._judge(attempt):
-                queued.append(attempt)
-        if queued:
-            self._drop_all("overload", self._batches.add(queued))
+            if attempt.login is not None:
+                self._judge(attempt)
+            elif not self._fetches.add(name[0], attempt):
+                self._drop(request, "overload")
 
     async def drain(self) -> None:
         """Finish what is under way; delayed rejects are sent now."""
-        await self._batches.idle()
+        await self._fetches.idle()
+        await self._reservations.idle()
         self._rejects.flush()
-
-    async def _work(self, attempts: list[Attempt]) -> None:
-        await self._fetch([attempt for attempt in attempts if attempt.login is None])
-        waiting = [attempt for attempt in attempts if attempt.slot]
-        if not waiting:
-            return
-        counted = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in waiting])
-        for attempt, sessions in zip(waiting, counted, strict=True):
-            self._conclude(attempt, self._decide(attempt, sessions))
 
     async def _fetch(self, attempts: list[Attempt]) -> None:
         """Give these their records, and judge them as far as goes without counting sessions."""
-        if not attempts:
-            return
-        try:
-            found = await self._logins.fetch([attempt.name for attempt in attempts], attempts[0].request.received)
-        except Unavailable:
-            self._drop_all("store_unavailable", attempts)
-            return
+        found = await self._logins.fetch([attempt.name for attempt in attempts], attempts[0].request.received)
         for attempt in attempts:
-            attempt.login = found[attempt.name]
-            self._judge(attempt)
+            attempt.login = found.get(attempt.name)
+            if attempt.login is None:
+                self._drop(attempt.request, "store_unavailable")
+            else:
+                self._judge(attempt)
 
-    def _judge(self, attempt: Attempt) -> bool:
-        """Whether all that an attempt lacks is a slot; otherwise it has been answered or dropped.
+    async def _reserve(self, attempts: list[Attempt]) -> None:
+        """Take a slot for each, and answer."""
+        counted = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in attempts])
+        for attempt, sessions in zip(attempts, counted, strict=True):
+            record = attempt.login.record if attempt.login else None
+            if record is None or sessions is None or sessions < record.concurrency:
+                self._accept(attempt, attempt.decision)
+            else:
+                self._reject(attempt, self._decide(attempt, sessions))
+
+    def _judge(self, attempt: Attempt) -> None:
+        """Answer an attempt, drop it, or let it wait for a slot.
 
         What goes wrong with one account's data ends here, so that no other login suffers.
         """
         try:
-            return self._wants_slot(attempt)
+            self._conclude(attempt)
         except Exception:
             _log.exception("a login of tenant %s could not be judged", attempt.request.nas.tenant_id)
             self._drop(attempt.request, "internal_error")
-            return False
 
-    def _wants_slot(self, attempt: Attempt) -> bool:
-        assert attempt.login is not None
-        record = attempt.login.record
-        request = attempt.request
-        password = partial(self._password, attempt.login, record) if record else None
-        attempt.proof = methods.check(request.packet, request.nas.secret, password, record.nt_hash if record else None)
-        if attempt.proof.garbled:
+    def _conclude(self, attempt: Attempt) -> None:
+        login, request = attempt.login, attempt.request
+        assert login is not None
+        record = login.record
+        password = partial(self._password, login, record) if record else None
+        proof = attempt.proof = methods.check(
+            request.packet, request.nas.secret, password, record.nt_hash if record else None
+        )
+        if proof.garbled:
             self._note(attempt, "secret_mismatch", {})
             self._counters.suspect("secret_mismatch", [request.nas], request.received)
             self._drop(request, "secret_mismatch")
-            return False
-        decision = self._decide(attempt, None)
-        if decision.accepted and record is not None and record.concurrency:
-            attempt.slot = secrets.token_hex(8)
-            return True
-        self._conclude(attempt, decision)
-        return False
+            return
+        decision = attempt.decision = self._decide(attempt, None)
+        if decision.reason:
+            self._reject(attempt, decision)
+        elif record is not None and record.concurrency:
+            self._slot_number += 1
+            attempt.slot = f"{self._slot_prefix}{self._slot_number:x}"
+            if not self._reservations.add(record.tenant_id, attempt):
+                self._drop(request, "overload")
+        else:
+            self._accept(attempt, decision)
 
-    def _password(self, login: Login, record: LoginRecord) -> str:
+    def _password(self, login: Login, record: LoginRecord) -> bytes:
         if login.password is None:
-            login.password = self._ps.keys.unseal(record.tenant_id, record.sealed_password)
+            login.password = self._ps.keys.unseal(record.tenant_id, record.sealed_password).encode()
         return login.password
 
     def _decide(self, attempt: Attempt, sessions: int | None) -> Decision:
-        assert attempt.login is not None
-        nas = attempt.request.nas
+        request, login = attempt.request, attempt.login
+        nas = request.nas
         return decide(
             LoginRequest(
-                nas_id=nas.id,
-                calling_station_id=attempt.station,
-                now=attempt.request.received,
-                credentials=attempt.proof.right,
-                tenant_active=nas.device.tenant_active,
-                sessions=sessions,
+                nas.id, attempt.station, request.received, attempt.proof.right, nas.device.tenant_active, sessions
             ),
-            attempt.login.record,
+            login.record if login else None,
         )
-
-    def _conclude(self, attempt: Attempt, decision: Decision) -> None:
-        if decision.accepted:
-            self._accept(attempt, decision)
-        else:
-            self._reject(attempt, decision)
 
     def _accept(self, attempt: Attempt, decision: Decision) -> None:
         request, login = attempt.request, attempt.login
         assert login is not None and login.record is not None
-        record, device = login.record, request.nas.device
-        granted = login.replies.get(device.vendor)
+        record, nas = login.record, request.nas
+        vendor = nas.device.vendor
+        granted = login.replies.get(vendor)
         if granted is None:
-            granted = login.replies[device.vendor] = replies.grants(record, device.vendor)
+            granted = login.replies[vendor] = replies.grants(record, vendor)
+        times = replies.times(decision.session_timeout, record.interim_interval, vendor)
         token = self._tokens.sign(record.tenant_id, SessionToken(record.account_id, attempt.slot))
-        times = replies.times(decision.session_timeout, record.interim_interval, device.vendor)
         attributes = b"".join((attempt.proof.attributes, granted, times, plain(CLASS, token)))
         self._counters.accepted += 1
-        self._counters.device(request.nas).accepted += 1
-        request.answer(reply(codec.ACCESS_ACCEPT, request.packet, request.nas.secret, attributes))
+        self._counters.device(nas).accepted += 1
+        request.answer(reply(codec.ACCESS_ACCEPT, request.packet, nas.secret, attributes))
 
     def _reject(self, attempt: Attempt, decision: Decision) -> None:
         request = attempt.request
@@ -269,11 +266,11 @@ def _slot_request(attempt: Attempt) -> SlotRequest:
     assert attempt.login is not None and attempt.login.record is not None
     record = attempt.login.record
     return SlotRequest(
-        tenant_id=record.tenant_id,
-        account_id=record.account_id,
-        slot=attempt.slot,
-        nas_id=attempt.request.nas.id,
-        calling_station_id=attempt.station,
-        limit=record.concurrency,
-        interim_interval=record.interim_interval,
+        record.tenant_id,
+        record.account_id,
+        attempt.slot,
+        attempt.request.nas.id,
+        attempt.station,
+        record.concurrency,
+        record.interim_interval,
     )

@@ -119,7 +119,7 @@ class Client:
     async def chap(self, username: str, password: str, extra: Attributes | None = None) -> Answer:
         """Log in by CHAP with a CHAP-Challenge. NoAnswer."""
         challenge = secrets.token_bytes(16)
-        response = b"\1" + methods.chap_response(1, password, challenge)
+        response = b"\1" + methods.chap_response(1, password.encode(), challenge)
         proof = codec.plain(codec.CHAP_PASSWORD, response) + codec.plain(codec.CHAP_CHALLENGE, challenge)
         return await self._login(username, secrets.token_bytes(16), proof, extra)
 

@@ -21,6 +21,7 @@ from saas.radius.codec import (
     MICROSOFT,
     USER_NAME,
     USER_PASSWORD,
+    VENDOR_SPECIFIC,
     Packet,
     attribute,
     vendor_attribute,
@@ -50,7 +51,7 @@ _SERVER_SENDS = b"On the client side, this is the receive key; on the server sid
 _MPPE_ANY = attribute("MS-MPPE-Encryption-Policy", 1) + attribute("MS-MPPE-Encryption-Types", 6)
 _MPPE_128 = attribute("MS-MPPE-Encryption-Policy", 1) + attribute("MS-MPPE-Encryption-Types", 4)
 
-Password = Callable[[], str]
+Password = Callable[[], bytes]
 
 
 class Proof(NamedTuple):
@@ -66,15 +67,21 @@ class Proof(NamedTuple):
     attributes: bytes = b""
 
 
+_PAP: Final = Proof("pap", True)
+_WRONG_PAP: Final = Proof("pap", False)
+_GARBLED_PAP: Final = Proof("pap", False, garbled=True)
+
+
 def check(packet: Packet, secret: Secret, password: Password | None, nt_hash: bytes | None) -> Proof:
     """Test the password of an Access-Request. Both are None when nobody has that name: then nothing is right.
 
     `password` is called for PAP and CHAP only; MS-CHAP takes the NT hash.
     """
-    if (response := packet.vendor(MICROSOFT, MS_CHAP2_RESPONSE)) is not None:
-        return _mschapv2(packet, secret, response, nt_hash)
-    if (response := packet.vendor(MICROSOFT, MS_CHAP_RESPONSE)) is not None:
-        return _mschapv1(packet, secret, response, nt_hash)
+    if VENDOR_SPECIFIC in packet.first:
+        if (response := packet.vendor(MICROSOFT, MS_CHAP2_RESPONSE)) is not None:
+            return _mschapv2(packet, secret, response, nt_hash)
+        if (response := packet.vendor(MICROSOFT, MS_CHAP_RESPONSE)) is not None:
+            return _mschapv1(packet, secret, response, nt_hash)
     if USER_PASSWORD in packet.first:
         return _pap(packet, secret, password)
     if CHAP_PASSWORD in packet.first:
@@ -99,9 +106,9 @@ def error(packet: Packet, code: int, message: str) -> bytes:
 
 def _pap(packet: Packet, secret: Secret, password: Password | None) -> Proof:
     given = unhide_password(packet.first[USER_PASSWORD], secret, packet.authenticator)
-    if given is None or _garbled(given):
-        return Proof("pap", False, garbled=True)
-    return Proof("pap", password is not None and compare_digest(given, password().encode()))
+    if given is not None and password is not None and compare_digest(given, password()):
+        return _PAP
+    return _WRONG_PAP if given is not None and not _garbled(given) else _GARBLED_PAP
 
 
 def _garbled(given: bytes) -> bool:
@@ -161,9 +168,9 @@ def _mschapv2(packet: Packet, secret: Secret, response: bytes, nt_hash: bytes | 
     )
 
 
-def chap_response(identifier: int, password: str, challenge: bytes) -> bytes:
+def chap_response(identifier: int, password: bytes, challenge: bytes) -> bytes:
     """MD5 of identifier, password and challenge (RFC 1994 section 4.1)."""
-    digest: bytes = md5(bytes((identifier,)) + password.encode() + challenge).digest()
+    digest: bytes = md5(bytes((identifier,)) + password + challenge).digest()
     return digest
 
 

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final
 
 from saas.tenants.refusals import Refusal, UnknownNas
 
-LIMIT: Final = 2_000  # of each kind, between two hand-overs; the counters still count what is left out
+# Between two hand-overs; the counters still count what is left out.
+TENANT_LIMIT: Final = 200  # refusals of one tenant, so that a storm at one hides nobody else's
+LIMIT: Final = 2_000  # unknown devices
 
 
 class Notes:
     """Refusals one by one; unknown devices once for each (source, identifier, cause) with their count."""
 
-    def __init__(self, pool: str, limit: int = LIMIT) -> None:
+    def __init__(self, pool: str, limit: int = LIMIT, tenant_limit: int = TENANT_LIMIT) -> None:
         self._pool = pool
         self._limit = limit
-        self._refusals: list[Refusal] = []
+        self._tenant_limit = tenant_limit
+        self._refusals: defaultdict[str, list[Refusal]] = defaultdict(list)
         self._unknown: dict[tuple[str, str, str], tuple[int, float]] = {}
 
     def refused(self, refusal: Refusal) -> None:
         """A login was refused."""
-        if len(self._refusals) < self._limit:
-            self._refusals.append(refusal)
+        of_tenant = self._refusals[refusal.tenant_id]
+        if len(of_tenant) < self._tenant_limit:
+            of_tenant.append(refusal)
 
     def unknown_nas(self, source: str, identifier: str, cause: str, now: float) -> None:
         """A packet came from a device that is not known or did not prove itself; `cause` is the drop reason."""
@@ -32,10 +37,10 @@ class Notes:
 
     def take(self) -> list[Refusal | UnknownNas]:
         """Everything since the last call."""
-        refusals, self._refusals = self._refusals, []
+        refusals, self._refusals = self._refusals, defaultdict(list)
         unknown, self._unknown = self._unknown, {}
         pool = self._pool
         return [
-            *refusals,
+            *(refusal for of_tenant in refusals.values() for refusal in of_tenant),
             *(UnknownNas(pool, *key, count=count, at=at) for key, (count, at) in unknown.items()),
         ]
