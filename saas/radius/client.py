@@ -212,8 +212,8 @@ class Client:
 
     def _received(self, data: bytes, address: Any) -> None:
         octets, answer = self._waiting.get(data[1] if len(data) > 1 else -1, (b"", None))
-        if answer is None or answer.done():
-            return
+        if answer is None or answer.done() or address[:2] not in (self._auth, self._acct):
+            return  # devices take no answer from an address that they did not ask
         try:
             answer.set_result(parse_reply(data, octets, self._secret))
         except BadPacket:
