@@ -16,10 +16,10 @@ from functools import partial
 from typing import Any, Final
 
 from saas.errors import Unavailable
-from saas.radius import codec, methods, replies
+from saas.radius import codec, eap, methods, replies
 from saas.radius.authenticators import reply
 from saas.radius.batches import Batches
-from saas.radius.codec import CALLING_STATION_ID, CLASS, USER_NAME, attribute, plain, text
+from saas.radius.codec import CALLING_STATION_ID, CLASS, EAP_MESSAGE, USER_NAME, attribute, plain, text
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
 from saas.radius.logins import Login, Logins, Name
@@ -71,6 +71,7 @@ class Auth:
         self._ps = ps
         self._logins = logins
         self._tokens = tokens
+        self._eap = eap.Eap(ps.keys)
         self._counters = counters
         self._notes = notes
         self._rejects = Rejects(reject_delay)
@@ -135,7 +136,14 @@ class Auth:
         record = attempt.login.record
         request = attempt.request
         password = partial(self._password, attempt.login, record) if record else None
-        attempt.proof = methods.check(request.packet, request.nas.secret, password, record.nt_hash if record else None)
+        nt_hash = record.nt_hash if record else None
+        if EAP_MESSAGE in request.packet.first:
+            proof = self._eap.check(request.packet, request.nas, attempt.name, password, nt_hash, request.received)
+            attempt.proof = proof
+            if self._challenged(attempt):
+                return False
+        else:
+            attempt.proof = methods.check(request.packet, request.nas.secret, password, nt_hash)
         if attempt.proof.garbled:
             self._note(attempt, "secret_mismatch", {})
             self._counters.suspect("secret_mismatch", [request.nas], request.received)
@@ -143,10 +151,18 @@ class Auth:
             return False
         decision = self._decide(attempt, None)
         if decision.accepted and record is not None and record.concurrency:
-            attempt.slot = secrets.token_hex(8)
+            attempt.slot = attempt.proof.slot or secrets.token_hex(8)
             return True
         self._conclude(attempt, decision)
         return False
+
+    def _challenged(self, attempt: Attempt) -> bool:
+        """Whether EAP goes on, and was told how. Who has shown the password must pass the rules first."""
+        proof, request = attempt.proof, attempt.request
+        if not proof.challenge or (proof.right and not self._decide(attempt, None).accepted):
+            return False
+        request.answer(reply(codec.ACCESS_CHALLENGE, request.packet, request.nas.secret, proof.challenge))
+        return True
 
     def _password(self, login: Login, record: LoginRecord) -> str:
         if login.password is None:
@@ -196,6 +212,9 @@ class Auth:
         attributes = attribute("Reply-Message", words) + methods.error(
             request.packet, replies.error_code(reason), words
         )
+        if EAP_MESSAGE in request.packet.first:
+            attributes = eap.failure(request.packet)
+            reason = attempt.proof.fault if reason == "password" else reason
         self._counters.rejected += 1
         self._counters.device(request.nas).rejected += 1
         self._note(attempt, reason, failed.data)

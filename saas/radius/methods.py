@@ -56,14 +56,19 @@ Password = Callable[[], str]
 class Proof(NamedTuple):
     """What a request shows of the password.
 
-    `method`: "pap", "chap", "mschapv1", "mschapv2", or "" when it carries none that we know. `garbled`: what PAP
-    uncovered is no text, so the shared secrets differ. `attributes`: what an Access-Accept must carry.
+    `method`: "pap", "chap", "mschapv1", "mschapv2", "eap" and its kinds, or "" when it carries none that we know.
+    `garbled`: what PAP uncovered is no text, so the shared secrets differ. `attributes`: what an Access-Accept must
+    carry. EAP alone says more, see eap.py: `challenge`, what an Access-Challenge carries when one must follow; `slot`,
+    the concurrency token of the dialogue; `fault`, what the refusal is to be called if the password is not right.
     """
 
     method: str
     right: bool
     garbled: bool = False
     attributes: bytes = b""
+    challenge: bytes = b""
+    slot: str = ""
+    fault: str = "password"
 
 
 def check(packet: Packet, secret: Secret, password: Password | None, nt_hash: bytes | None) -> Proof:
@@ -142,22 +147,22 @@ def _mschapv2(packet: Packet, secret: Secret, response: bytes, nt_hash: bytes | 
     answer = response[26:50]
     if not compare_digest(challenge_response(hashed, nt_hash), answer):
         return Proof("mschapv2", False)
-    success = authenticator_response(nt_hash, answer, hashed)
+    success = vendor_attribute(
+        MICROSOFT, MS_CHAP2_SUCCESS, response[:1] + authenticator_response(nt_hash, answer, hashed).encode()
+    )
+    return Proof("mschapv2", True, attributes=success + mppe_attributes(packet, secret, nt_hash, answer))
+
+
+def mppe_attributes(packet: Packet, secret: Secret, nt_hash: bytes, answer: bytes) -> bytes:
+    """The keys that follow from an NT response of MS-CHAPv2, hidden in the answer to this packet (RFC 2548 2.4.2)."""
     send, receive = mppe_keys(nt_hash, answer)
     one, other = salts(2)
-    return Proof(
-        "mschapv2",
-        True,
-        attributes=b"".join(
-            (
-                vendor_attribute(MICROSOFT, MS_CHAP2_SUCCESS, response[:1] + success.encode()),
-                vendor_attribute(MICROSOFT, MS_MPPE_SEND_KEY, hide_salted(send, secret, packet.authenticator, one)),
-                vendor_attribute(
-                    MICROSOFT, MS_MPPE_RECV_KEY, hide_salted(receive, secret, packet.authenticator, other)
-                ),
-                _MPPE_ANY,
-            )
-        ),
+    return b"".join(
+        (
+            vendor_attribute(MICROSOFT, MS_MPPE_SEND_KEY, hide_salted(send, secret, packet.authenticator, one)),
+            vendor_attribute(MICROSOFT, MS_MPPE_RECV_KEY, hide_salted(receive, secret, packet.authenticator, other)),
+            _MPPE_ANY,
+        )
     )
 
 
