@@ -1,12 +1,12 @@
 """Fixtures of tests with gateways and clients that other people wrote: what they accept, others will.
 
 engine   a worker of the shared pool on free ports of this host, which rejects without delay; new for each test
-run      runs a program and answers what it printed
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -34,10 +34,14 @@ async def engine(ps: PlatformScope, world: World) -> AsyncIterator[Engine]:
         yield worker
 
 
-async def run(*command: str) -> tuple[int, str]:
-    """Run a program to its end: exit status, and everything it printed."""
+async def run(*command: str, **environment: str) -> tuple[int, str]:
+    """Run a program to its end: exit status, and everything it printed. `environment`: added to ours."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=os.environ | environment,
     )
     out, _ = await process.communicate()
     return process.returncode or 0, out.decode(errors="replace")
