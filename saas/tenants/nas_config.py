@@ -10,6 +10,38 @@ from saas.tenants.nas import Nas
 
 _WIDE_PORT = 9999
 
+_IKEV2 = """\
+connections {{
+    openpns {{
+        version = 2
+        unique = never
+        send_cert = always
+        dpd_delay = 30s
+        pools = radius, openpns
+        local {{
+            auth = pubkey
+            certs = gateway.pem
+            id = {name}
+        }}
+        remote {{
+            auth = eap-radius
+            eap_id = %any
+        }}
+        children {{
+            openpns {{
+                local_ts = 0.0.0.0/0
+                dpd_action = clear
+            }}
+        }}
+    }}
+}}
+pools {{
+    openpns {{
+        addrs = 10.10.10.0/24
+    }}
+}}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
@@ -157,37 +189,7 @@ eap-radius {{
     }}
 }}
 """
-    server = f"""\
-connections {{
-    openpns {{
-        version = 2
-        unique = never
-        send_cert = always
-        dpd_delay = 30s
-        pools = radius, openpns
-        local {{
-            auth = pubkey
-            certs = gateway.pem
-            id = {nas["ddns"] or nas["address"] or "vpn.example.com"}
-        }}
-        remote {{
-            auth = eap-radius
-            eap_id = %any
-        }}
-        children {{
-            openpns {{
-                local_ts = 0.0.0.0/0
-                dpd_action = clear
-            }}
-        }}
-    }}
-}}
-pools {{
-    openpns {{
-        addrs = 10.10.10.0/24
-    }}
-}}
-"""
+    server = _IKEV2.format(name=nas["ddns"] or nas["address"] or "vpn.example.com")
     install = """\
 apt-get install charon-systemd strongswan-swanctl libcharon-extra-plugins
 chmod 600 /etc/strongswan.d/charon/eap-radius.conf
