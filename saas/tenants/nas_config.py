@@ -38,6 +38,7 @@ connections {{
 pools {{
     openpns {{
         addrs = 10.10.10.0/24
+        dns = 223.5.5.5, 1.1.1.1
     }}
 }}
 """
@@ -200,7 +201,7 @@ systemctl restart strongswan
     return [
         Snippet(N_("Settings of the RADIUS plugin"), "/etc/strongswan.d/charon/eap-radius.conf", plugin),
         Snippet(N_("IKEv2 for phones and computers"), "/etc/swanctl/conf.d/openpns.conf", server),
-        Snippet(N_("Install it with the certificate of that name, and restart"), "shell", install),
+        Snippet(N_("Install it, with the certificate of the name above, and restart"), "shell", install),
     ]
 
 
