@@ -16,10 +16,10 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from saas.radius import codec, methods, replies
+from saas.radius import codec, eap, methods, replies
 from saas.radius.authenticators import reply
 from saas.radius.batches import Batches
-from saas.radius.codec import CALLING_STATION_ID, CLASS, USER_NAME, attribute, plain
+from saas.radius.codec import CALLING_STATION_ID, CLASS, EAP_MESSAGE, USER_NAME, attribute, plain
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
 from saas.radius.logins import Login, Logins, Name, login_name
@@ -72,6 +72,7 @@ class Auth:
         self._ps = ps
         self._logins = logins
         self._tokens = tokens
+        self._eap = eap.Eap(ps.keys)
         self._counters = counters
         self._notes = notes
         self._rejects = Rejects(reject_delay)
@@ -136,24 +137,32 @@ class Auth:
         assert login is not None
         record = login.record
         password = partial(self._password, login, record) if record else None
-        proof = attempt.proof = methods.check(
-            request.packet, request.nas.secret, password, record.nt_hash if record else None
-        )
+        nt_hash = record.nt_hash if record else None
+        if EAP_MESSAGE in request.packet.first:
+            proof = self._eap.check(request.packet, request.nas, attempt.name, password, nt_hash, request.received)
+        else:
+            proof = methods.check(request.packet, request.nas.secret, password, nt_hash)
+        attempt.proof = proof
         if proof.garbled:
             self._note(attempt, "secret_mismatch", {})
             self._counters.suspect("secret_mismatch", [request.nas], request.received)
             self._drop(request, "secret_mismatch")
             return
         decision = attempt.decision = self._decide(attempt, None)
-        if decision.reason:
+        if proof.challenge and not (proof.right and decision.reason):  # EAP goes on; rules come after the password
+            request.answer(reply(codec.ACCESS_CHALLENGE, request.packet, request.nas.secret, proof.challenge))
+        elif decision.reason:
             self._reject(attempt, decision)
         elif record is not None and record.concurrency:
-            self._slot_number += 1
-            attempt.slot = f"{self._slot_prefix}{self._slot_number:x}"
+            attempt.slot = proof.slot or self._new_slot()
             if not self._reservations.add(record.tenant_id, attempt):
                 self._drop(request, "overload")
         else:
             self._accept(attempt, decision)
+
+    def _new_slot(self) -> str:
+        self._slot_number += 1
+        return f"{self._slot_prefix}{self._slot_number:x}"
 
     def _password(self, login: Login, record: LoginRecord) -> bytes:
         if login.password is None:
@@ -193,6 +202,9 @@ class Auth:
         attributes = attribute("Reply-Message", words) + methods.error(
             request.packet, replies.error_code(reason), words
         )
+        if EAP_MESSAGE in request.packet.first:
+            attributes = eap.failure(request.packet)
+            reason = attempt.proof.fault if reason == "password" else reason
         self._counters.rejected += 1
         self._counters.device(request.nas).rejected += 1
         self._note(attempt, reason, failed.data)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
-from saas.radius import codec, methods
+from saas.radius import codec, eap, methods
 from saas.radius.authenticators import (
     Secret,
     access_request,
@@ -159,6 +159,16 @@ class Client:
             self._key(answer.packet, methods.MS_MPPE_SEND_KEY, authenticator),
             self._key(answer.packet, methods.MS_MPPE_RECV_KEY, authenticator),
         )
+
+    async def eap(self, username: str, message: bytes, state: bytes = b"", extra: Attributes | None = None) -> Answer:
+        """One round of EAP: this packet under this State. The MPPE keys of an accept are uncovered. NoAnswer."""
+        authenticator = secrets.token_bytes(16)
+        proof = eap.attributes(message) + (codec.plain(codec.STATE, state) if state else b"")
+        packet = (await self._login(username, authenticator, proof, extra)).packet
+        keys = (
+            self._key(packet, number, authenticator) for number in (methods.MS_MPPE_SEND_KEY, methods.MS_MPPE_RECV_KEY)
+        )
+        return Answer(packet, *keys)
 
     async def accounting(self, status: str, username: str, session_id: str, extra: Attributes | None = None) -> Answer:
         """Report "start", "interim", "stop", "on" or "off". NoAnswer."""
