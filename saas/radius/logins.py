@@ -45,6 +45,9 @@ class Logins:
         self._tenants: dict[str, dict[str, Login]] = {}
         self._told: Counter[str] = Counter()  # tenant -> how many changes were told of
 
+    def __len__(self) -> int:
+        return sum(map(len, self._tenants.values()))
+
     def get(self, name: Name, now: float) -> Login | None:
         """The entry of a name, or None when it must be fetched. `now` is any clock in seconds, always the same one."""
         entries = self._tenants.get(name[0])
