@@ -160,9 +160,11 @@ class Supervisor:
                 PoolState(
                     pool=service.pool,
                     host=self._where.host,
+                    auth_port=service.ports.auth,
+                    acct_port=service.ports.acct,
+                    until=service.until.timestamp() if service.until else 0.0,
                     state="port_taken" if key in self._taken else "running",
                     taken_port=self._taken.get(key, 0),
-                    auth_port=service.ports.auth,
                     restarts=self._crews[key].restarts if key in self._crews else 0,
                     at=now,
                 )

@@ -7,14 +7,14 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from saas.errors import Unavailable
 from saas.kv import Kv
 from saas.tenants.pools import former_pools
 from saas.tenants.scope import PlatformScope, Scope
-from saas.values import utcnow
+from saas.values import from_epoch, utcnow
 
 log = logging.getLogger(__name__)
 
@@ -72,9 +72,11 @@ class PoolState:
 
     pool: str
     host: str
+    auth_port: int
+    acct_port: int
+    until: float  # when these ports, former ones, are given up; 0: they are the present ones
     state: str
     taken_port: int  # that another program has, 0: none
-    auth_port: int
     restarts: int  # of workers that died
     at: float
 
@@ -117,9 +119,20 @@ async def heartbeat(ps: PlatformScope, report: EngineReport, devices: Sequence[D
 
 
 async def listing(scope: Scope | PlatformScope) -> list[EngineReport]:
-    """The workers that live, by pool and name: of the tenant's pool, or of every pool."""
-    pool = scope.tenant["pool"] if isinstance(scope, Scope) else None
-    return [report for report in await _living(scope.services.kv) if pool in (None, report.pool)]
+    """The workers that live, by pool and name: of the tenant's pool at its present ports, or of every pool."""
+    living = await _living(scope.services.kv)
+    if isinstance(scope, PlatformScope):
+        return living
+    former = {(each.auth_port, each.acct_port) for each in await _former(scope)}
+    pool = scope.tenant["pool"]
+    return [each for each in living if each.pool == pool and (each.auth_port, each.acct_port) not in former]
+
+
+async def repoint_by(scope: Scope) -> datetime | None:
+    """Until when the tenant's devices can be left as they are: its pool, or the pool's ports, have changed."""
+    untils = [from_epoch(each.until) for each in await _former(scope)]
+    untils += [each["until"] for each in former_pools(scope.tenant, utcnow())]
+    return min(untils, default=None)
 
 
 async def commanded_pool(scope: Scope) -> str:
@@ -139,6 +152,12 @@ async def commanded_pool(scope: Scope) -> str:
     return own if settled or left["pool"] not in running else left["pool"]
 
 
+async def _former(scope: Scope) -> list[PoolState]:
+    """What is told of the former ports of the tenant's pool."""
+    states = await _states(scope.services.kv)
+    return [each for each in states if each.until and each.pool == scope.tenant["pool"]]
+
+
 async def _living(kv: Kv) -> list[EngineReport]:
     found = [_report(values) for values in (await kv.hgetall(_ENGINES)).values()]
     now = time.time()
@@ -152,7 +171,7 @@ async def tell_pools(ps: PlatformScope, states: Sequence[PoolState]) -> None:
     """Tell how the pools of a host fare. Best effort, never raises."""
     if states:
         try:
-            told = {f"{each.host}/{each.pool}/{each.auth_port}": asdict(each) for each in states}
+            told = {f"{each.host}/{each.pool}/{each.auth_port}/{each.acct_port}": asdict(each) for each in states}
             await ps.kv.hset(_POOLS, told, _FORGOTTEN)
         except Unavailable:
             log.warning("the state of %d pools is not told: Redis is away", len(states))
@@ -160,12 +179,16 @@ async def tell_pools(ps: PlatformScope, states: Sequence[PoolState]) -> None:
 
 async def pool_states(ps: PlatformScope) -> list[PoolState]:
     """How pools fared on each host a moment ago, by pool and host."""
-    found = await ps.kv.hgetall(_POOLS)
+    return await _states(ps.kv)
+
+
+async def _states(kv: Kv) -> list[PoolState]:
+    found = await kv.hgetall(_POOLS)
     old = [name for name, values in found.items() if values["at"] < time.time() - _TOLD]
     if old:
-        await ps.kv.hdel(_POOLS, *old)
+        await kv.hdel(_POOLS, *old)
     states = [PoolState(**values) for name, values in found.items() if name not in old]
-    return sorted(states, key=lambda state: (state.pool, state.host, state.auth_port))
+    return sorted(states, key=lambda state: (state.pool, state.host, state.until, state.auth_port))
 
 
 async def device_stats(scope: Scope, nas_ids: Sequence[str]) -> dict[str, DeviceStats]:

@@ -27,7 +27,7 @@ class MoveForm(Form):
         ge=0,
         le=90,
         title=N_("Days of transition"),
-        description=N_("As long the former pool goes on answering. 0: not at all."),
+        description=N_("For so long the former pool goes on answering. 0: not at all."),
     )
 
 

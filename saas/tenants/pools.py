@@ -81,12 +81,16 @@ class Pool(TypedDict):
 
 
 class Service(NamedTuple):
-    """What a supervisor keeps running: this many workers of a pool at these ports."""
+    """What a supervisor keeps running: this many workers of a pool at these ports.
+
+    `until`: when its ports are former ones, the moment at which they are given up.
+    """
 
     pool: str
     kind: str
     ports: Ports
     workers: int
+    until: datetime | None = None
 
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -174,11 +178,13 @@ async def create(ps: PlatformScope, form: PoolForm) -> Pool:
 async def update(ps: PlatformScope, pool_id: str, form: WorkersForm, version: int | None = None) -> Pool:
     """Change workers, note and, but for the shared pool, ports. The former ports go on answering for the grace time.
 
-    Taken for a port, Invalid, NotFound, Conflict("changed"), Conflict("retired").
+    Taken for a port, Invalid, NotFound, Conflict("changed"), Conflict("retired"), Conflict("shared_ports").
     """
     pool = await get(ps, pool_id)
     if pool["status"] != "active":
         raise Conflict("retired")
+    if pool["name"] == SHARED_POOL and isinstance(form, PortsForm):
+        raise Conflict("shared_ports")
     values = form.model_dump()
     if isinstance(form, PortsForm):
         _check_distinct(form)
@@ -243,12 +249,13 @@ async def tenants_of(ps: PlatformScope, name: str, now: datetime) -> set[str]:
 async def services(ps: PlatformScope, host: str, only: str = "") -> list[Service]:
     """What the supervisor of a host keeps running: present ports and former ones, of every pool or `only` of one."""
     now = utcnow()
-    return [
-        Service(pool["name"], pool["kind"], ports, pool["workers"])
-        for pool in await listing(ps)
-        if pool["status"] == "active" and pool["host"] in ("", host) and only in ("", pool["name"])
-        for ports in (ports_of(pool), *map(_ports, former_ports(pool, now)))
-    ]
+    found: list[Service] = []
+    for pool in await listing(ps):
+        if pool["status"] == "active" and pool["host"] in ("", host) and only in ("", pool["name"]):
+            present = Service(pool["name"], pool["kind"], ports_of(pool), pool["workers"])
+            former = former_ports(pool, now)
+            found += [present, *(present._replace(ports=_ports(each), until=each["until"]) for each in former)]
+    return found
 
 
 async def suggested_ports(ps: PlatformScope) -> Ports:

@@ -270,8 +270,8 @@ async def test_commands_go_to_workers_that_know_the_tenant(ps: PlatformScope, mo
 async def test_what_supervisors_tell_is_believed_for_a_while(ps: PlatformScope) -> None:
     now = utcnow().timestamp()
     pool = secrets.token_hex(6)
-    fresh = PoolState(pool, "here", "port_taken", 1812, 1812, 3, now)
-    await engines.tell_pools(ps, [fresh, PoolState(pool, "there", "running", 0, 1812, 0, now - 60)])
+    fresh = PoolState(pool, "here", 1812, 1813, 0.0, "port_taken", 1812, 3, now)
+    await engines.tell_pools(ps, [fresh, PoolState(pool, "there", 1812, 1813, 0.0, "running", 0, 0, now - 60)])
     assert [each for each in await engines.pool_states(ps) if each.pool == pool] == [fresh]
     await engines.tell_pools(ps, [])
 
