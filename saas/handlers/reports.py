@@ -33,16 +33,16 @@ ENGINE_COLUMNS = (
 WORKER_COLUMNS = (
     Column(N_("Worker"), "worker", role="title"),
     Column(N_("State"), "state", "status"),
-    Column(N_("Address"), "host", "code"),
+    Column(N_("Address"), "host", "code", role="minor"),
     Column(N_("Ports"), "ports", "code"),
     Column(N_("Log-ins"), "auth_rate"),
     Column(N_("Accounting"), "acct_rate"),
     Column(N_("Dropped"), "dropped"),
     Column(N_("Devices"), "devices", "number"),
-    Column(N_("Accounts in its cache"), "logins", "number"),
+    Column(N_("Cached accounts"), "logins", "number", role="minor"),
     Column(N_("Memory"), "memory", "octets"),
     Column(N_("Version"), "version", role="minor"),
-    Column(N_("Started"), "started_at", "moment"),
+    Column(N_("Started"), "started_at", "moment", role="minor"),
     Column(N_("Last heartbeat"), "at", "moment"),
 )
 POOL_COLUMNS = (Column(N_("Pool"), "pool", "code"), *WORKER_COLUMNS)

@@ -1,7 +1,8 @@
 """Whose packet is it? The devices of the pool, and the order in which they are tried.
 
 The listening port restricts to the pool: an engine serves one pool, its ports are the pool's, and the table holds the
-pool's devices only. Within it, candidates are tried in this order:
+devices of the pool's tenants only, for a while also of those that were moved away. Within it, candidates are tried in
+this order:
 
 1. the device whose identifier is the packet's NAS-Identifier and whose fixed address is the source;
 2. the device whose identifier is the packet's NAS-Identifier, when it is in mode "identifier" or has no fixed address;
