@@ -10,7 +10,7 @@
  * within `timeout` ms goes out again octet for octet, `tries` times in all, and is then lost. Prints one JSON list with
  * an object for each stream; exit status 1 when anything was lost, unproven or not answered as it should be.
  *
- *     kind      pap, chap, mschapv2 (blocks=FILE of mschap.py): log-ins; acct: Start, Interims, Stop; life: PAP and then the same
+ *     kind      pap, chap, mschapv2 (blocks=FILE of mschap.py): log-ins; acct: Start, Interims, Stop; life: PAP and these
  *     host auth acct                            where to (127.0.0.1 1812 1813)
  *     tenants accounts devices                  the data set (1 1, a device a tenant); only=T: as tenant T alone
  *     user password nas secret                  patterns with %t, %d, %a: tenant, device, account
