@@ -18,9 +18,12 @@ typedef struct {
 	secret_t secret;
 } device_t;
 
+enum { REPORT_EVERY = 300 }; /* seconds between two reports of a session */
+
 /* One stream's cast: account a of tenant t dials in at one of its tenant's devices. Device d is tenant d % tenants'. */
 typedef struct {
 	enum kind kind;
+	unsigned interims;
 	const char *user, *password, *tag;
 	unsigned tenants, accounts, devices, only; /* `only`: every request is this tenant's; UINT32_MAX: any tenant's */
 	bool wrong;
@@ -188,7 +191,9 @@ static void build_accounting(const cast_t *cast, request_t *request)
 	static const uint8_t status[] = { [START] = 1, [INTERIM] = 3, [STOP] = 2 };
 	const secret_t *secret = &cast->device[request->device].secret;
 	uint8_t *octets = request->octets, *at = octets + 20;
-	unsigned reports = request->interims + 1; /* this one included: counters grow by as much with each */
+	/* A session is played in a moment and says that it has lasted long: each report is late by what follows it. */
+	unsigned reports = request->step == START ? 0 : request->interims + 1;
+	unsigned delay = REPORT_EVERY * (cast->interims + 1 - reports);
 	char session[64];
 	md5_t md5;
 
@@ -201,13 +206,13 @@ static void build_accounting(const cast_t *cast, request_t *request)
 	at = put_place(at, cast, request);
 	at = put_number(at, 8, 0x0a000001u + request->account); /* Framed-IP-Address */
 	at = put_number(at, 45, 1); /* Acct-Authentic RADIUS */
-	at = put_number(at, 41, 0); /* Acct-Delay-Time */
-	at = put_number(at, 55, time(NULL)); /* Event-Timestamp */
+	at = put_number(at, 41, delay); /* Acct-Delay-Time */
+	at = put_number(at, 55, time(NULL) - delay); /* Event-Timestamp */
 	if (request->class_length) at = put(at, 25, request->class, request->class_length);
-	if (request->step != START) {
+	if (reports) {
 		request->input = 100000000ull * reports;
 		request->output = 3000000000ull * reports; /* beyond 32 bits from the second report on */
-		at = put_number(at, 46, 300 * reports); /* Acct-Session-Time */
+		at = put_number(at, 46, REPORT_EVERY * reports); /* Acct-Session-Time */
 		at = put_number(at, 42, request->input);
 		at = put_number(at, 43, request->output);
 		at = put_number(at, 52, request->input >> 32);

@@ -160,7 +160,7 @@ static void next_step(stream_t *stream, request_t *request, bool *busy)
 		*busy = false;
 		return;
 	}
-	request->step = request->interims < stream->interims ? INTERIM : STOP;
+	request->step = request->interims < stream->cast.interims ? INTERIM : STOP;
 }
 
 static void measure(stream_t *stream, uint64_t nanoseconds)

@@ -32,7 +32,7 @@ typedef struct wire {
 typedef struct stream {
 	cast_t cast;
 	const char *kind, *host;
-	unsigned auth, acct, outstanding, sockets, timeout, tries, interims, copies, verify;
+	unsigned auth, acct, outstanding, sockets, timeout, tries, copies, verify;
 	uint64_t count;
 	double seconds, rate;
 	wire_t *wire; /* `sockets` to the authentication port, then as many to the accounting port */
@@ -137,6 +137,7 @@ static void read_cast(cast_t *cast, options_t options)
 	cast->accounts = positive(options, "accounts", 1);
 	cast->devices = positive(options, "devices", cast->tenants);
 	cast->only = number(options, "only", UINT32_MAX);
+	cast->interims = number(options, "interims", 1);
 	cast->wrong = number(options, "wrong", 0);
 	if (cast->devices < cast->tenants) fail("each tenant needs a device");
 	if (cast->only != UINT32_MAX && cast->only >= cast->tenants) fail("only=%u: there is no such tenant", cast->only);
@@ -163,7 +164,6 @@ static void read_stream(stream_t *stream, options_t options)
 	stream->timeout = positive(options, "timeout", 1000);
 	stream->tries = positive(options, "tries", 3);
 	stream->copies = positive(options, "copies", 1);
-	stream->interims = number(options, "interims", 1);
 	stream->verify = number(options, "verify", 16);
 	stream->rate = number(options, "rate", 0);
 	stream->count = number(options, "count", 0);
