@@ -1,4 +1,4 @@
-"""What scenarios share: a folder, the generator, how long and how large; the servers that more than one of them uses."""
+"""What scenarios share: a folder, the generator, how long and how large, and servers that several of them use."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,9 @@ class Generator:
     def run(self, *streams: Stream, faults: bool = False) -> list[Report]:
         """Play streams at the same time; a report of each. `faults`: losses and refusals are what is looked for."""
         words = [word for stream in streams for word in ["+", *(f"{name}={value}" for name, value in stream.items())]]
-        done = subprocess.run([str(self.binary), *words[1:]], capture_output=True, text=True, preexec_fn=self._pin)
+        command = [str(self.binary), *words[1:]]
+        pin = None if self.core is None else partial(os.sched_setaffinity, 0, {self.core})
+        done = subprocess.run(command, capture_output=True, text=True, preexec_fn=pin)
         if done.returncode not in (0, 1):
             raise Refused(done.stderr.strip())
         reports: list[Report] = json.loads(done.stdout)
@@ -43,7 +46,3 @@ class Generator:
             if wrong and not faults:
                 raise Refused(f"{report['kind']} at {report['rate']:.0f}/s: {wrong} of {report['sent']} requests.")
         return reports
-
-    def _pin(self) -> None:
-        if self.core is not None:
-            os.sched_setaffinity(0, {self.core})

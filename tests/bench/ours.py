@@ -15,7 +15,7 @@ from pathlib import Path
 from saas.config import PREFIX
 from saas.embedded import MONGO, VALKEY
 from tests.bench.generator import Generator, Stream
-from tests.bench.processes import ROOT, Process, Refused, every, read, wait_until
+from tests.bench.processes import ROOT, Process, Refused, every, idle, read, wait_until
 from tests.bench.stores import Stores
 from tests.support import free_ports
 
@@ -94,9 +94,12 @@ class Service:
                     found[role].append(pid)
         return {**found, **self.stores.roles()}
 
-    def until_applied(self, seconds: float = 300.0) -> None:
-        """Wait until no accounting is left to apply."""
-        wait_until(lambda: not self.stores.backlog(), "all accounting is applied", seconds, 0.1)
+    def applied(self, seconds: float) -> bool:
+        """Wait for the job to apply what is recorded; whether it did in time."""
+        deadline = time.monotonic() + seconds
+        while (left := self.stores.backlog()) and time.monotonic() < deadline:
+            idle(0.1)
+        return not left
 
     def end(self) -> None:
         """Stop every process that was started; embedded stores end after their last user."""

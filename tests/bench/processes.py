@@ -35,13 +35,13 @@ def idle(seconds: float) -> None:
     threading.Event().wait(seconds)
 
 
-def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0, pause: float = 0.02) -> Any:
-    """The condition's first true answer, looked for every `pause` seconds. Refused when it does not come."""
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    """The condition's first true answer. Refused when it does not come."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > deadline:
             raise Refused(f"Within {seconds:.0f} s it did not come about that {what}.")
-        idle(pause)
+        idle(0.02)
     return answer
 
 

@@ -57,8 +57,10 @@ def row(found: Comparison) -> list[str]:
 
 def _side(found: Comparison, side: int) -> str:
     value = found.median(side, found.figure)
-    return f"{found.sides[side]}: {value:,.0f}{UNITS[found.figure]}" if value >= 100 else (
-        f"{found.sides[side]}: {value:.2f}{UNITS[found.figure]}"
+    return (
+        f"{found.sides[side]}: {value:,.0f}{UNITS[found.figure]}"
+        if value >= 100
+        else (f"{found.sides[side]}: {value:.2f}{UNITS[found.figure]}")
     )
 
 
@@ -66,7 +68,8 @@ def besides(found: Comparison) -> list[str]:
     """Lines below the table: CPU time by role, and the facts of a scenario."""
     lines = []
     for side in (0, 1):
-        if cpu := found.cpu(side):
+        # the percentiles come from the rounds of the rates
+        if found.figure != "p99" and (cpu := found.cpu(side)):
             used = ", ".join(f"{role} {value:.1f}" for role, value in cpu.items())
             lines.append(f"{found.title}, {found.sides[side]}: µs of CPU an answer: {used}")
     if found.facts:

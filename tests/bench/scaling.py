@@ -36,7 +36,9 @@ def second_worker(bench: Bench) -> Iterator[Comparison]:
         return {**found, "engine": found["cpu"]["engine"]}
 
     pairs = rounds(Side("1", partial(measure, 1)), Side("2", partial(measure, 2)), bench.rounds)
-    found = Comparison("second_worker", "Engine CPU an answer, one worker against two", ("1", "2"), pairs, "engine", 0.85)
+    found = Comparison(
+        "second_worker", "Engine CPU an answer, one worker against two", ("1", "2"), pairs, "engine", 0.85
+    )
     found.facts = {"worth": [2 * ratio for ratio in found.ratios()]}
     yield found
     ours.stop("radius")
