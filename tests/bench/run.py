@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -81,6 +82,7 @@ def measure(args: argparse.Namespace, folder: Path) -> list[Comparison]:
 def main() -> int:
     """Measure, and tell."""
     args = arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if not {SERVER_CORE, LOAD_CORE} <= os.sched_getaffinity(0):
         print("bench: cores 0 and 1 are needed, one for the servers and one for the load.", file=sys.stderr)
         return 2
@@ -93,6 +95,9 @@ def main() -> int:
     except Refused as reason:
         print(f"bench: {reason}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("bench: ended; nothing is left behind.", file=sys.stderr)
+        return 130
     options = {"Document store": stores, "Rounds": f"{args.rounds} of {args.seconds:g} s"}
     facts = report.conditions(options)
     print(report.table(found))

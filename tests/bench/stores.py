@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pymongo
@@ -59,13 +59,13 @@ class Stores:
 
     def sessions(self) -> int:
         """How many sessions have been stored."""
-        with pymongo.MongoClient(self._mongo or self._embedded("mongo", MONGO.url)) as client:
+        with _mongo(self._mongo or self._embedded("mongo", MONGO.url)) as client:
             return int(client.get_default_database("openpns").sessions.estimated_document_count())
 
     def drop(self) -> None:
         """Empty what was given, and let it run where it ran."""
         if self._mongo:
-            with pymongo.MongoClient(self._mongo) as client:
+            with _mongo(self._mongo) as client:
                 client.drop_database(client.get_default_database())
         if self._redis:
             with redis.Redis.from_url(self._redis) as client:
@@ -80,8 +80,12 @@ class Stores:
         if url == self._redis:
             with redis.Redis.from_url(url) as client:
                 return int(client.dbsize())
-        with pymongo.MongoClient(url, serverSelectionTimeoutMS=3000) as client:
+        with _mongo(url) as client:
             return len(client.get_default_database().list_collection_names())
+
+
+def _mongo(url: str) -> pymongo.MongoClient[dict[str, Any]]:
+    return pymongo.MongoClient(url, serverSelectionTimeoutMS=3000)
 
 
 def _given(name: str, database: str) -> str:
