@@ -84,15 +84,19 @@ class Service:
 
     def roles(self) -> dict[str, Sequence[int]]:
         """Its processes by role; the supervisor and the keeper have nothing to do with a packet."""
-        mine = f"{PREFIX}DATA_DIR={self.folder}".encode()
         found: dict[str, list[int]] = {role: [] for role, _ in _ROLES}
-        for pid in every():
-            # Valkey writes its title over its environment: it is known by the folder that it works in
-            if mine in read(pid, "environ").split(b"\0") or self.folder in _working(pid).parents:
-                line = b"\0" + read(pid, "cmdline") + b"\0"
-                if role := next((role for role, word in _ROLES if word in line), None):
-                    found[role].append(pid)
+        for pid in self._processes():
+            line = b"\0" + read(pid, "cmdline") + b"\0"
+            if role := next((role for role, word in _ROLES if word in line), None):
+                found[role].append(pid)
         return {**found, **self.stores.roles()}
+
+    def _processes(self) -> list[int]:
+        """Everything that was started for it. Valkey writes its title over its environment: its folder tells."""
+        mine = f"{PREFIX}DATA_DIR={self.folder}".encode()
+        return [
+            pid for pid in every() if mine in read(pid, "environ").split(b"\0") or self.folder in _working(pid).parents
+        ]
 
     def applied(self, seconds: float) -> bool:
         """Wait for the job to apply what is recorded; whether it did in time."""
@@ -102,11 +106,10 @@ class Service:
         return not left
 
     def end(self) -> None:
-        """Stop every process that was started; embedded stores end after their last user."""
+        """Stop every process that was started; embedded stores and their keeper end after their last user."""
         for name in reversed(list(self._running)):
             self.stop(name)
-        given = {pid for pids in self.stores.roles().values() for pid in pids}
-        wait_until(lambda: not {pid for pids in self.roles().values() for pid in pids} - given, "its stores have ended")
+        wait_until(lambda: not self._processes(), "its stores have ended")
 
 
 def _working(pid: int) -> Path:
