@@ -8,7 +8,8 @@
  * A stream is a list of name=value; streams are divided by "+", run at the same time and are measured apart. A stream
  * keeps `outstanding` requests on their way, or sends `rate` a second as far as that leaves room. What is not answered
  * within `timeout` ms goes out again octet for octet, `tries` times in all, and is then lost. Prints one JSON list with
- * an object for each stream; exit status 1 when anything was lost, unproven or not answered as it should be.
+ * an object for each stream; exit status 1 when anything was lost, unproven or not answered as it should be. Latencies
+ * in microseconds from the first sending; `busy` is the share of its core that the generator itself needed.
  *
  *     kind      pap, chap, mschapv2 (blocks=FILE of mschap.py): log-ins; acct: Start, Interims, Stop; life: PAP and these
  *     host auth acct                            where to (127.0.0.1 1812 1813)
@@ -16,6 +17,7 @@
  *     user password nas secret                  patterns with %t, %d, %a: tenant, device, account
  *     outstanding sockets timeout tries         64 8 1000 3
  *     seconds count rate                        end (5 s, when no count is given) and pace (0: as fast as answered)
+ *     spread=0                                  tenant by tenant and not in an order that looks random
  *     interims                                  Interim-Updates of a session (1)
  *     wrong=1 copies=N                          wrong passwords; each request N times at once, octets unchanged
  *     verify                                    each n-th answer's authenticators are tested (16; 0: none)
@@ -72,18 +74,18 @@ static void flush_all(stream_t *stream)
 		if (stream->wire[i].queued) flush(&stream->wire[i]);
 }
 
-/* A person who has nothing to do yet. The order visits everybody once in a round, neighbours far apart. */
+/* A person who has nothing to do yet: everybody once in a round, tenant by tenant or in an order that looks random. */
 static void next_person(stream_t *stream, slot_t *slot)
 {
 	cast_t *cast = &stream->cast;
 	request_t *request = &slot->request;
 	bool one = cast->only != UINT32_MAX;
 	uint64_t all = (uint64_t)cast->accounts * (one ? 1 : cast->tenants), share = cast->devices / cast->tenants;
-	uint64_t person = stream->people++ % all * 2654435761u % all; /* a prime: a permutation */
+	uint64_t person = stream->people++ % all * (stream->spread ? 2654435761u : 1) % all; /* a prime: a permutation */
 
-	request->tenant = one ? cast->only : person % cast->tenants;
-	request->account = one ? person : person / cast->tenants;
-	request->device = request->tenant + cast->tenants * (share ? request->account % share : 0);
+	request->tenant = one ? cast->only : person / cast->accounts;
+	request->account = person % cast->accounts;
+	request->device = request->tenant + cast->tenants * (request->account % share);
 	request->step = cast->kind == ACCT ? START : LOGIN;
 	request->interims = request->class_length = 0;
 	request->session = stream->sessions++;
@@ -309,7 +311,7 @@ static bool report(stream_t *stream)
 	FIGURE(sent); FIGURE(answered); FIGURE(accepted); FIGURE(rejected); FIGURE(unexpected); FIGURE(lost);
 	FIGURE(retransmits); FIGURE(strays); FIGURE(verified); FIGURE(signed_too); FIGURE(unproven); FIGURE(late);
 	FIGURE(starts); FIGURE(updates); FIGURE(stops); FIGURE(input); FIGURE(output);
-	printf(", \"tag\": \"%s\"}", stream->cast.tag);
+	printf(", \"busy\": %.2f, \"tag\": \"%s\"}", clock() / (double)CLOCKS_PER_SEC / seconds, stream->cast.tag);
 	return !stream->lost && !stream->unexpected && !stream->unproven;
 }
 

@@ -2,6 +2,17 @@
 
 Every figure is a ratio measured in one run, in turn. All that serves runs on core 0, the load generator on core 1.
 Exit status 0: measured; 2: it cannot be measured here, with a sentence that says why. Nothing is left behind.
+
+    radgen.c            the load generator, with stream.h, packets.h, md5.h; its options stand at its beginning
+    mschap.py           what it needs for MS-CHAPv2
+    generator.py        compiles it, runs it, reads its report
+    processes.py        processes on a core of their own; what they used
+    stores.py, ours.py  our service: stores, data set, engine, job
+    freeradius.py       the peers: FreeRADIUS and PostgreSQL
+    compare.py          two sides in turn, and the ratio
+    bench.py            what scenarios share
+    authentication.py, accounting.py, scaling.py    the scenarios
+    report.py           table, JSON, docs/performance.md
 """
 
 from __future__ import annotations

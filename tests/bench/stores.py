@@ -32,16 +32,16 @@ class Stores:
         self._mongo = _given("MONGO", f"openpns_bench_{number}")
         base = urlsplit(os.environ.get(f"{PREFIX}REDIS_URL", "")).path.strip("/") or "0"
         self._redis = _given("REDIS", str(int(base) + number))
-        self._pids = {"mongo": _listening(self._mongo), "redis": _listening(self._redis)}
-        self._cores = {pid: os.sched_getaffinity(pid) for pids in self._pids.values() for pid in pids}
-        for pid in self._cores:
-            _pin(pid, {SERVER_CORE})
         try:
             full = [url for url in (self._mongo, self._redis) if url and self._size(url)]
         except (pymongo.errors.PyMongoError, redis.RedisError) as error:
             raise Refused(f"A store that was given does not answer: {error}.") from None
         if full:
             raise Refused(f"{urlsplit(full[0]).path} of the given server is not empty; name another one.")
+        self._pids = {"mongo": _listening(self._mongo), "redis": _listening(self._redis)}
+        self._cores = {pid: os.sched_getaffinity(pid) for pids in self._pids.values() for pid in pids}
+        for pid in self._cores:
+            _pin(pid, {SERVER_CORE})
 
     def environment(self) -> dict[str, str]:
         """The settings that name them."""

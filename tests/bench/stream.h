@@ -32,7 +32,7 @@ typedef struct wire {
 typedef struct stream {
 	cast_t cast;
 	const char *kind, *host;
-	unsigned auth, acct, outstanding, sockets, timeout, tries, copies, verify;
+	unsigned auth, acct, outstanding, sockets, timeout, tries, copies, verify, spread;
 	uint64_t count;
 	double seconds, rate;
 	wire_t *wire; /* `sockets` to the authentication port, then as many to the accounting port */
@@ -101,7 +101,7 @@ static unsigned positive(options_t options, const char *name, double otherwise)
 static void refuse_unknown(options_t options)
 {
 	static const char known[] = " kind host auth acct tenants accounts devices only user password nas secret blocks "
-				    "outstanding sockets timeout tries seconds count rate interims wrong copies verify tag ";
+				    "outstanding sockets timeout tries seconds count rate interims wrong copies verify spread tag ";
 
 	for (int i = 0; i < options.count; i++) {
 		char name[32];
@@ -164,6 +164,7 @@ static void read_stream(stream_t *stream, options_t options)
 	stream->timeout = positive(options, "timeout", 1000);
 	stream->tries = positive(options, "tries", 3);
 	stream->copies = positive(options, "copies", 1);
+	stream->spread = number(options, "spread", 1);
 	stream->verify = number(options, "verify", 16);
 	stream->rate = number(options, "rate", 0);
 	stream->count = number(options, "count", 0);
