@@ -21,6 +21,7 @@ def authentication(bench: Bench) -> Iterator[Comparison]:
         return with_users(folder, USERS, single=single)
 
     with bench.better(make, kind="pap", accounts=USERS) as peer:
+        ours.warm(bench.generator)
         for kind, title in (("pap", "PAP"), ("chap", "CHAP")):
             one = bench.side(ours, kind=kind)
             other = bench.peer(peer, peer.roles, kind=kind, accounts=USERS)

@@ -34,7 +34,7 @@ class Bench:
 
     @contextmanager
     def service(self, name: str, tenants: int, accounts: int = ACCOUNTS) -> Iterator[Service]:
-        """A data set with an engine that knows everybody."""
+        """A data set with an engine that knows everybody, for as long as it keeps what it knows."""
         service = Service(self.folder / name, tenants, accounts)
         try:
             took = service.fill()

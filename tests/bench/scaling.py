@@ -17,6 +17,8 @@ STARTS = 3
 
 def growth(bench: Bench) -> Iterator[Comparison]:
     """Many tenants against one with as many accounts each."""
+    for service in (bench.large, bench.small):
+        service.warm(bench.generator)
     many, one = bench.side(bench.large, kind="pap"), bench.side(bench.small, kind="pap")
     names = (f"{bench.tenants} × {ACCOUNTS} accounts", f"1 × {ACCOUNTS}")
     pairs = rounds(many, one, bench.rounds)
