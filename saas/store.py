@@ -282,14 +282,16 @@ class Store:
         self._name = name
 
     @classmethod
-    async def open(cls, url: str, name: str = "openpns") -> Store:
-        """Connect. Unavailable when the server does not answer within a few seconds."""
+    async def open(cls, url: str, name: str = "") -> Store:
+        """Connect to a database: `name`, or the one that the URL names, or "openpns". Unavailable when the server does
+        not answer within a few seconds.
+        """
         # a write is acknowledged when it survives the loss of any one server
         safe: dict[str, Any] = {"w": "majority", "journal": True}
         client: Any = AsyncIOMotorClient(url, tz_aware=True, serverSelectionTimeoutMS=5000, appname="openpns", **safe)
         with _translated():
             await client.admin.command("ping")
-        return cls(client, name)
+        return cls(client, name or str(client.get_default_database("openpns").name))
 
     def fenced(self, fence: Mapping[str, str]) -> Database:
         """The database behind a fence; an empty value would fence nothing and is refused."""

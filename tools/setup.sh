@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make setup` and `make setup-test` do, one step a call: python | node | vendor | debian
+# What `make setup`, `make setup-test` and `make bench` install, one step a call: python | node | vendor | debian | bench
 # Every step may be repeated; make calls it only when something it depends on has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,6 +21,16 @@ install_debian() {
     say "Debian packages: $*"
     $as apt-get update -qq
     $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Those of the packages that are not there yet.
+need_debian() {
+    local why="$1" missing=() package status; shift
+    for package in "$@"; do
+        status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+        [ "$status" = "install ok installed" ] || missing+=("$package")
+    done
+    if [ ${#missing[@]} != 0 ]; then install_debian "$why" "${missing[@]}"; fi
 }
 
 find_python() {
@@ -61,15 +71,14 @@ vendor)
     node tools/vendor.mjs
     ;;
 debian)
-    missing=()
-    for package in chromium eapoltest fonts-noto-cjk freeradius-utils iproute2 libcharon-extauth-plugins \
-        libcharon-extra-plugins libstrongswan-extra-plugins strongswan-charon strongswan-swanctl; do
-        status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
-        [ "$status" = "install ok installed" ] || missing+=("$package")
-    done
-    if [ ${#missing[@]} != 0 ]; then install_debian "the tests need Debian packages" "${missing[@]}"; fi
+    need_debian "the tests need Debian packages" chromium eapoltest fonts-noto-cjk freeradius-utils iproute2 \
+        libcharon-extauth-plugins libcharon-extra-plugins libstrongswan-extra-plugins strongswan-charon \
+        strongswan-swanctl
+    ;;
+bench)
+    need_debian "the bench needs a compiler and its peers" gcc libc6-dev freeradius freeradius-postgresql postgresql
     ;;
 *)
-    fail "usage: tools/setup.sh python | node | vendor | debian"
+    fail "usage: tools/setup.sh python | node | vendor | debian | bench"
     ;;
 esac
