@@ -46,6 +46,12 @@ class Insert(NamedTuple):
     doc: dict[str, Any]
 
 
+class Replace(NamedTuple):
+    """One row of a bulk, written whole over the one with its ``_id``."""
+
+    doc: dict[str, Any]
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """The driver's errors as ours."""
@@ -190,7 +196,7 @@ class Table:
             result = await self._rows.delete_many(self._within(filter), session=self._session)
         return int(result.deleted_count)
 
-    async def bulk(self, ops: Sequence[Update | Insert], *, ordered: bool = True) -> int:
+    async def bulk(self, ops: Sequence[Update | Insert | Replace], *, ordered: bool = True) -> int:
         """Many writes in one call; how many rows were found, changed or made."""
         if not ops:
             return 0
@@ -200,9 +206,12 @@ class Table:
 
     # the fence
 
-    def _op(self, op: Update | Insert) -> Any:
+    def _op(self, op: Update | Insert | Replace) -> Any:
         if isinstance(op, Insert):
             return pymongo.InsertOne(self._stamped(op.doc))
+        if isinstance(op, Replace):
+            self._refuse_append_only()
+            return pymongo.ReplaceOne(self._within({"_id": op.doc["_id"]}), self._stamped(op.doc))
         self._check_change(op.change)
         return pymongo.UpdateOne(self._within(op.filter), dict(op.change), upsert=op.upsert)
 

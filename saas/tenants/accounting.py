@@ -92,14 +92,14 @@ _FACTS = (
 )
 
 
-def session_key(nas_id: str, session_id: str, username: str) -> str:
+def session_key(tenant_id: str, nas_id: str, session_id: str, username: str) -> str:
     """What sessions are matched by: device, Acct-Session-Id and user name; not the id alone, which devices reuse."""
-    return sha256("\0".join((nas_id, session_id, normal_username(username))).encode()).hexdigest()[:32]
+    return sha256("\0".join((tenant_id, nas_id, session_id, normal_username(username))).encode()).hexdigest()[:32]
 
 
 def event_key(event: AcctEvent) -> str:
     """The key of the session that an event speaks of."""
-    return session_key(event.nas_id, event.session_id, event.username)
+    return session_key(event.tenant_id, event.nas_id, event.session_id, event.username)
 
 
 def stale_after(interim_interval: int) -> int:
@@ -151,6 +151,7 @@ def begin(event: AcctEvent) -> Row:
     now = utcnow()
     row: Row = {
         "_id": new_id("ses"),
+        "tenant_id": event.tenant_id,
         "key": event_key(event),
         "epoch": round(started.timestamp() * 1000),
         "open": True,
@@ -169,6 +170,9 @@ def begin(event: AcctEvent) -> Row:
         "stop_source": "",
         "terminate_cause": "",
         "session_time": 0,
+        "lasted": 0,
+        "charged_octets": 0,
+        "charged_seconds": 0,
         "input_octets": 0,
         "output_octets": 0,
         "input_packets": 0,
@@ -193,7 +197,7 @@ def fold(row: Row, event: AcctEvent) -> None:
     started, at = span(event)
     _fold_facts(row, event, at)
     _fold_start(row, event, started)
-    _fold_usage(row, event)
+    _fold_usage(row, event, at)
     row["seen_at"] = max(row["seen_at"], at)
     if event.status == "stop":
         _fold_stop(row, event, at)
@@ -263,7 +267,7 @@ def _reopen(row: Row, at: datetime) -> None:
     _flag(row, "reopened")
 
 
-def _fold_usage(row: Row, event: AcctEvent) -> None:
+def _fold_usage(row: Row, event: AcctEvent, at: datetime) -> None:
     seconds = _session_time(event)
     elapsed = None if seconds is None else seconds - row["session_time"]
     row["gigawords"] = row["gigawords"] or event.gigawords
@@ -274,6 +278,9 @@ def _fold_usage(row: Row, event: AcctEvent) -> None:
         packets = getattr(event, f"{name}_packets")
         row[f"{name}_packets"] = max(row[f"{name}_packets"], packets or 0)
     row["session_time"] = max(row["session_time"], seconds or 0)
+    if seconds is None and event.status != "start":  # a repeated Start is no proof of a life
+        seconds = int((at - row["started_at"]).total_seconds())
+    row["lasted"] = max(row["lasted"], seconds or 0)
     row["heard"] = row["heard"] or event.status != "start"
 
 
