@@ -7,6 +7,7 @@ and choosing another one neither. The empty fence is the platform's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -211,7 +212,7 @@ class Table:
             return pymongo.InsertOne(self._stamped(op.doc))
         if isinstance(op, Replace):
             self._refuse_append_only()
-            return pymongo.ReplaceOne(self._within({"_id": op.doc["_id"]}), self._stamped(op.doc))
+            return pymongo.ReplaceOne({"_id": op.doc["_id"], **self._fence}, self._stamped(op.doc))
         self._check_change(op.change)
         return pymongo.UpdateOne(self._within(op.filter), dict(op.change), upsert=op.upsert)
 
@@ -270,9 +271,19 @@ class Database:
         """Run `work` with a database whose writes happen together or not at all.
 
         It may run more than once: a conflict with another writer is repeated. Within a transaction it joins that one.
+        Who is cancelled meanwhile waits for its end: the driver would abort it beside a statement that is under way.
         """
         if self._session is not None:
             return await work(self)
+        task = asyncio.ensure_future(self._transact(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            task.exception()
+            raise
+
+    async def _transact(self, work: Callable[[Database], Awaitable[T]]) -> T:
         with _translated():
             async with await self._client.start_session() as session:
 

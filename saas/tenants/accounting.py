@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any
 
 from saas.values import from_epoch, new_id, normal_mac, normal_username, utcnow
@@ -90,6 +91,8 @@ _FACTS = (
     "user_name",
     "source",
 )
+_VALUES = attrgetter(*_FACTS)
+_NOTHING = ("", None)
 
 
 def session_key(tenant_id: str, nas_id: str, session_id: str, username: str) -> str:
@@ -115,6 +118,8 @@ def span(event: AcctEvent) -> tuple[datetime, datetime]:
 
 def match(rows: list[Row], event: AcctEvent) -> Row | None:
     """The session, among those of the event's key, whose life the event's span touches; the nearest start wins."""
+    if not rows:
+        return None
     started, at = span(event)
     touched = [row for row in rows if _touches(row, event, started, at) and not _restarted(row, event, started)]
     return min(touched, key=lambda row: abs(started - row["started_at"]), default=None)
@@ -187,8 +192,8 @@ def begin(event: AcctEvent) -> Row:
         "created_at": now,
         "updated_at": now,
     }
-    row |= {name: getattr(event, name) for name in _FACTS}
-    fold(row, event)
+    row |= zip(_FACTS, _VALUES(event), strict=True)
+    _fold(row, event, started, at)
     return row
 
 
@@ -196,6 +201,10 @@ def fold(row: Row, event: AcctEvent) -> None:
     """Let an event take effect on its session's row. A second time it changes nothing."""
     started, at = span(event)
     _fold_facts(row, event, at)
+    _fold(row, event, started, at)
+
+
+def _fold(row: Row, event: AcctEvent, started: datetime, at: datetime) -> None:
     _fold_start(row, event, started)
     _fold_usage(row, event, at)
     row["seen_at"] = max(row["seen_at"], at)
@@ -236,9 +245,8 @@ def _session_time(event: AcctEvent) -> int | None:
 
 def _fold_facts(row: Row, event: AcctEvent, at: datetime) -> None:
     newest = at >= row["seen_at"]
-    for name in _FACTS:
-        value = getattr(event, name)
-        if value not in ("", None) and (newest or row[name] in ("", None)):
+    for name, value in zip(_FACTS, _VALUES(event), strict=True):
+        if value not in _NOTHING and (newest or row[name] in _NOTHING):
             row[name] = value
 
 

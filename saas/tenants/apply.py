@@ -32,6 +32,7 @@ _PORTION = 2000  # events of one transaction
 _ROWS_A_KEY = 20  # recent sessions of a reused id that are looked at
 _STALE_BATCH = 500
 _REBOOTS = ("on", "off")
+_SEARCHED = ("framed_ip", "framed_ipv6", "calling_station_id", "tunnel_client")
 _ACCOUNT = ("tenant_id", "username", "member_id", "agent_id", *metering.FIELDS)
 
 Account = Mapping[str, Any]
@@ -214,7 +215,8 @@ def _finish(row: Row, before: Row | None, interval: int) -> bool:
         return True
     if row == before:
         return False
-    row["search"] = accounting.search_texts(row)
+    if any(row[name] != before[name] for name in _SEARCHED):
+        row["search"] = accounting.search_texts(row)
     row |= {"version": before["version"] + 1, "updated_at": utcnow()}
     return True
 
