@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make setup`, `make setup-test` and `make bench` install, one step a call: python | node | vendor | debian | bench
+# What the targets of the Makefile install, one step a call: python | node | vendor | debian | mongo | bench
 # Every step may be repeated; make calls it only when something it depends on has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -78,7 +78,20 @@ debian)
 bench)
     need_debian "the bench needs a compiler and its peers" gcc libc6-dev freeradius freeradius-postgresql postgresql
     ;;
+mongo)
+    version=$(cat tools/mongo-version)
+    command -v cargo >/dev/null ||
+        fail "cargo (Rust 1.95 or newer) is needed to build SecantusDB's Rust server and is not on the PATH."
+    missing=()
+    for tool in cmake make cc; do
+        command -v "$tool" >/dev/null || case "$tool" in cc) missing+=(gcc) ;; *) missing+=("$tool") ;; esac
+    done
+    if [ ${#missing[@]} != 0 ]; then install_debian "WiredTiger is built from C sources" "${missing[@]}"; fi
+    say "SecantusDB's Rust server: secantus-mdb $version, with WiredTiger; cargo tells each crate that it compiles"
+    # It declares the newest Rust and compiles with 1.95: hence the override.
+    cargo install secantus-mdb --version "$version" --locked --ignore-rust-version --root .tools
+    ;;
 *)
-    fail "usage: tools/setup.sh python | node | vendor | debian | bench"
+    fail "usage: tools/setup.sh python | node | vendor | debian | mongo | bench"
     ;;
 esac
