@@ -19,7 +19,7 @@ from saas.errors import Unavailable
 from saas.radius import codec, methods, replies
 from saas.radius.authenticators import reply
 from saas.radius.batches import Batches
-from saas.radius.codec import CALLING_STATION_ID, CLASS, USER_NAME, attribute, plain, text
+from saas.radius.codec import CALLING_STATION_ID, CLASS, NAS_PORT_ID, USER_NAME, attribute, plain, text
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
 from saas.radius.logins import Login, Logins, Name
@@ -27,7 +27,7 @@ from saas.radius.methods import Proof
 from saas.radius.notes import Notes
 from saas.radius.stations import station
 from saas.radius.tokens import SessionToken, Tokens
-from saas.tenants import slots
+from saas.tenants import lines, slots
 from saas.tenants.access import Decision, LoginRecord, LoginRequest, decide
 from saas.tenants.refusals import Refusal
 from saas.tenants.scope import PlatformScope
@@ -164,6 +164,8 @@ class Auth:
                 credentials=attempt.proof.right,
                 tenant_active=nas.device.tenant_active,
                 sessions=sessions,
+                vendor=nas.device.vendor,
+                nas_port_id=attempt.request.packet.first.get(NAS_PORT_ID, b""),
             ),
             attempt.login.record,
         )
@@ -178,15 +180,25 @@ class Auth:
         request, login = attempt.request, attempt.login
         assert login is not None and login.record is not None
         record, device = login.record, request.nas.device
-        granted = login.replies.get(device.vendor)
+        key = f"{device.vendor} restricted" if decision.restricted else device.vendor
+        granted = login.replies.get(key)
         if granted is None:
-            granted = login.replies[device.vendor] = replies.grants(record, device.vendor)
+            grants = replies.restricted_grants if decision.restricted else replies.grants
+            granted = login.replies[key] = grants(record, device.vendor)
         token = self._tokens.sign(record.tenant_id, SessionToken(record.account_id, attempt.slot))
         times = replies.times(decision.session_timeout, record.interim_interval, device.vendor)
         attributes = b"".join((attempt.proof.attributes, granted, times, plain(CLASS, token)))
+        if record.learns:
+            self._learn(attempt, record)
         self._counters.accepted += 1
         self._counters.device(request.nas).accepted += 1
         request.answer(reply(codec.ACCESS_ACCEPT, request.packet, request.nas.secret, attributes))
+
+    def _learn(self, attempt: Attempt, record: LoginRecord) -> None:
+        port = attempt.request.packet.first.get(NAS_PORT_ID, b"")
+        line = lines.seen(record, attempt.station, port, attempt.request.received)
+        if line is not None:
+            self._notes.learnt(line)
 
     def _reject(self, attempt: Attempt, decision: Decision) -> None:
         request = attempt.request

@@ -1,22 +1,27 @@
-"""What is to be told about refusals and unknown devices: gathered, bounded, handed over in batches."""
+"""What is to be told about refusals, unknown devices and lines learnt: gathered, bounded, handed over in batches."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from saas.tenants.journal import Note
+from saas.tenants.lines import Learnt
 from saas.tenants.refusals import Refusal, UnknownNas
 
 LIMIT: Final = 2_000  # of each kind, between two hand-overs; the counters still count what is left out
 
 
 class Notes:
-    """Refusals one by one; unknown devices once for each (source, identifier, cause) with their count."""
+    """Refusals one by one; unknown devices once for each (source, identifier, cause) with their count; of the lines of
+    an account the first.
+    """
 
     def __init__(self, pool: str, limit: int = LIMIT) -> None:
         self._pool = pool
         self._limit = limit
         self._refusals: list[Refusal] = []
         self._unknown: dict[tuple[str, str, str], tuple[int, float]] = {}
+        self._learnt: dict[str, Learnt] = {}
 
     def refused(self, refusal: Refusal) -> None:
         """A login was refused."""
@@ -30,12 +35,19 @@ class Notes:
         if count or len(self._unknown) < self._limit:
             self._unknown[key] = (count + 1, now)
 
-    def take(self) -> list[Refusal | UnknownNas]:
+    def learnt(self, line: Learnt) -> None:
+        """A login was accepted whose line is to be learnt."""
+        if len(self._learnt) < self._limit:
+            self._learnt.setdefault(line.account_id, line)
+
+    def take(self) -> list[Note]:
         """Everything since the last call."""
         refusals, self._refusals = self._refusals, []
         unknown, self._unknown = self._unknown, {}
+        learnt, self._learnt = self._learnt, {}
         pool = self._pool
         return [
             *refusals,
+            *learnt.values(),
             *(UnknownNas(pool, *key, count=count, at=at) for key, (count, at) in unknown.items()),
         ]

@@ -34,7 +34,7 @@ async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> V
     plan = await plans.get(scope, account["plan_id"])
     request = LoginRequest(
         nas_id=nas_id,
-        calling_station_id="",
+        calling_station_id=None,
         now=utcnow().timestamp(),
         credentials=None,
         tenant_active=scope.tenant["status"] == "active",
