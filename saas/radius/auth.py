@@ -22,6 +22,7 @@ from saas.radius.batches import Batches
 from saas.radius.codec import CALLING_STATION_ID, CLASS, NAS_PORT_ID, USER_NAME, attribute, plain, text
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
+from saas.radius.guard import Guard, let_in
 from saas.radius.logins import Login, Logins, Name
 from saas.radius.methods import Proof
 from saas.radius.notes import Notes
@@ -74,6 +75,7 @@ class Auth:
         self._counters = counters
         self._notes = notes
         self._rejects = Rejects(reject_delay)
+        self.guard = Guard()
         self._batches: Batches[Attempt] = Batches(self._work, partial(self._drop_all, "internal_error"))
 
     def handle(self, requests: Sequence[Request]) -> None:
@@ -134,6 +136,9 @@ class Auth:
         assert attempt.login is not None
         record = attempt.login.record
         request = attempt.request
+        if self.guard.holds(request.nas, attempt.name, attempt.station, attempt.login, request.received):
+            self._conclude(attempt, self._decide(attempt, None, guarded=True))
+            return False
         password = partial(self._password, attempt.login, record) if record else None
         attempt.proof = methods.check(request.packet, request.nas.secret, password, record.nt_hash if record else None)
         if attempt.proof.garbled:
@@ -153,7 +158,7 @@ class Auth:
             login.password = self._ps.keys.unseal(record.tenant_id, record.sealed_password)
         return login.password
 
-    def _decide(self, attempt: Attempt, sessions: int | None) -> Decision:
+    def _decide(self, attempt: Attempt, sessions: int | None, guarded: bool = False) -> Decision:
         assert attempt.login is not None
         nas = attempt.request.nas
         return decide(
@@ -166,6 +171,7 @@ class Auth:
                 sessions=sessions,
                 vendor=nas.device.vendor,
                 nas_port_id=attempt.request.packet.first.get(NAS_PORT_ID, b""),
+                guarded=guarded,
             ),
             attempt.login.record,
         )
@@ -188,6 +194,8 @@ class Auth:
         token = self._tokens.sign(record.tenant_id, SessionToken(record.account_id, attempt.slot))
         times = replies.times(decision.session_timeout, record.interim_interval, device.vendor)
         attributes = b"".join((attempt.proof.attributes, granted, times, plain(CLASS, token)))
+        if (device.id, attempt.station) not in login.places:
+            let_in(login, request.nas, attempt.station)
         if record.learns:
             self._learn(attempt, record)
         self._counters.accepted += 1
@@ -208,6 +216,9 @@ class Auth:
         attributes = attribute("Reply-Message", words) + methods.error(
             request.packet, replies.error_code(reason), words
         )
+        if reason in ("password", "account"):
+            assert attempt.login is not None
+            self.guard.failed(request.nas, attempt.name, attempt.station, attempt.login, request.received)
         self._counters.rejected += 1
         self._counters.device(request.nas).rejected += 1
         self._note(attempt, reason, failed.data)

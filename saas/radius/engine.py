@@ -203,6 +203,7 @@ class Engine:
                 self._stale.set()
         elif change.kind == "account":
             self._logins.account_changed(change.tenant_id, change.key)
+            self._auth.guard.account_changed(change.tenant_id, change.key)
         elif change.kind in ("plan", "tenant"):
             self._logins.tenant_changed(change.tenant_id)
         if change.kind in ("nas", "tenant"):

@@ -23,15 +23,17 @@ LIMIT: Final = 100_000  # entries of one tenant
 class Login:
     """A cached account, or the knowledge that nobody has that name (`record` None).
 
-    `password` and `replies` keep what was worked out from the record, for as long as the entry lives.
+    `password` and `replies` keep what was worked out from the record, for as long as the entry lives. `places` are the
+    devices and stations that it was let in from lately; they outlive the record that grew old, not one that changed.
     """
 
-    __slots__ = ("fetched_at", "password", "record", "replies")
+    __slots__ = ("fetched_at", "password", "places", "record", "replies")
 
     def __init__(self, record: LoginRecord | None, fetched_at: float) -> None:
         self.record = record
         self.fetched_at = fetched_at
         self.password: str | None = None
+        self.places: tuple[tuple[str, str], ...] = ()
         self.replies: dict[str, bytes] = {}  # vendor -> the attributes of an accept that depend on nothing else
 
 
@@ -95,7 +97,9 @@ class Logins:
 
     def _keep(self, name: Name, entry: Login) -> None:
         entries = self._tenants.setdefault(name[0], {})
-        entries.pop(name[1], None)
+        old = entries.pop(name[1], None)
+        if old is not None:
+            entry.places = old.places
         if len(entries) >= self._limit:
             del entries[next(iter(entries))]
         entries[name[1]] = entry

@@ -90,6 +90,8 @@ class Device:
     message_authenticator: str
     tenant_active: bool
     tenant_locale: str
+    guard_attempts: int = 0  # wrong passwords until none is tested any more; 0 = no limit
+    guard_window: int = 600  # seconds
 
 
 def _known(vendor: str) -> str:
@@ -268,6 +270,8 @@ def _device(ps: PlatformScope, row: Nas, tenant: Any) -> Device:
         message_authenticator=effective_policy(row),
         tenant_active=tenant["status"] == "active",
         tenant_locale=tenant["parameters"]["locale"],
+        guard_attempts=tenant["parameters"]["guard_attempts"],
+        guard_window=tenant["parameters"]["guard_window"],
     )
 
 
