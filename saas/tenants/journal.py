@@ -42,14 +42,14 @@ _STREAM_LIMIT = 32  # groups read from a stream at a time
 _FALLBACK_LIMIT = 32
 _NOTES_KEPT = 20_000
 
-# KEYS: the stream, the set of pools, then the accounts whose slots change; ARGV: the group, the pool, then the changes.
+# KEYS: the stream, the set of pools; ARGV: the group, the pool, the changes of slots.
 # The group is durable whatever becomes of the slots; the answer is what went wrong with them.
 _RECORD = (
     slots.TRACK
     + """
 redis.call('XADD', KEYS[1], '*', 'd', ARGV[1])
 redis.call('SADD', KEYS[2], ARGV[2])
-local fine, problem = pcall(track_all, 3, 3)
+local fine, problem = pcall(track_all, ARGV[3])
 return fine and '' or tostring(problem)
 """
 )
@@ -71,10 +71,9 @@ async def record(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> N
     if not events:
         return
     data = encode(events)
-    keys, args = slots.track_call(events)
     try:
         async with asyncio.timeout(_PATIENCE):
-            problem = await ps.kv.run(_RECORD, [_stream(pool), _POOLS, *keys], [data, pool, *args])
+            problem = await ps.kv.run(_RECORD, [_stream(pool), _POOLS], [data, pool, slots.changes_of(events)])
         if problem:
             log.error("pool %s: sessions are recorded but not counted: %s", pool, problem)
     except (Unavailable, TimeoutError):

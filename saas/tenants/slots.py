@@ -2,14 +2,18 @@
 
 Each account has a hash in Redis with one field a slot: ``p:<slot token>`` for an accepted login that has not sent its
 Accounting Start, ``o:<session key>`` for an open session, ``x:<session key>`` for one that just ended, so that a late
-packet does not bring it back. A value is ``expires|lifetime|nas_id|slot token|calling station``. Every slot lapses by
-itself: nobody is locked out for good by a device that never says Stop.
+packet does not bring it back. A value is ``<expires><since><lifetime><nas_id>|<calling station>``, the first three with
+leading zeros, so that nothing needs to be taken apart to be compared. Every slot lapses by itself: nobody is locked out
+for good by a device that never says Stop.
+
+What is asked for many accounts goes to Redis as one JSON array and comes back as one text: both ends read that in C.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from saas.errors import Unavailable
 from saas.kv import Kv
@@ -25,111 +29,97 @@ _BUILT_TTL = 10 * 365 * 86400
 _BATCH = 500
 
 _COMMON = """
-local now = tonumber(redis.call('TIME')[1])
+local call, sub, format = redis.call, string.sub, string.format
+local now = tonumber(call('TIME')[1])
+local now_text = format('%010d', now)
 
-local function parse(value)
-  local expires, lifetime, nas, slot, calling = string.match(value, '^(%d+)|(%d+)|([^|]*)|([^|]*)|(.*)$')
-  return tonumber(expires), tonumber(lifetime), nas, slot, calling
+local function put(key, field, lasts, since, lifetime, device)
+  -- joined and not formatted: a format ends at a zero octet in the text of a device
+  call('HSET', key, field, format('%010d', now + lasts) .. since .. format('%08d', lifetime) .. device)
+  if call('TTL', key) < lasts then call('EXPIRE', key, lasts + 3600) end
 end
+"""
 
-local function put(key, field, lasts, lifetime, nas, slot, calling)
-  redis.call('HSET', key, field, table.concat({now + lasts, lifetime, nas, slot, calling}, '|'))
-  if redis.call('TTL', key) < lasts then redis.call('EXPIRE', key, lasts) end
-end
-
--- the pending slot of a login that carried no token here: the one of the same device and calling station
-local function pending_of(key, nas, calling)
-  local flat = redis.call('HGETALL', key)
-  for i = 1, #flat, 2 do
-    if string.sub(flat[i], 1, 2) == 'p:' then
-      local _, _, its_nas, _, its_calling = parse(flat[i + 1])
-      if its_nas == nas and its_calling == calling then return flat[i], flat[i + 1] end
-    end
-  end
-end
-
-local function live(key, op, sid, lifetime, nas, slot, calling)
-  local ended = redis.call('HGET', key, 'x:' .. sid)
-  if ended and parse(ended) > now then return end
-  local pending, old = 'p:' .. slot, redis.call('HGET', key, 'o:' .. sid)
-  local known = old or (slot ~= '' and redis.call('HGET', key, pending))
-  if not known and op == 'start' then pending, known = pending_of(key, nas, calling) end
-  if known and lifetime == 0 then lifetime = select(2, parse(known)) end
-  if lifetime == 0 then lifetime = DEFAULT_LIFETIME end
-  if pending then redis.call('HDEL', key, pending) end
-  put(key, 'o:' .. sid, lifetime, lifetime, nas, slot, calling)
-end
-
-local function track(key, op, sid, lifetime, nas, slot, calling)
-  if op == 'release' then
-    redis.call('HDEL', key, 'p:' .. slot)
-    return
-  end
-  if op == 'start' or op == 'interim' then
-    live(key, op, sid, tonumber(lifetime), nas, slot, calling)
-    return
-  end
-  redis.call('HDEL', key, 'o:' .. sid)
-  if op == 'stop' then
-    if slot ~= '' then redis.call('HDEL', key, 'p:' .. slot) end
-    put(key, 'x:' .. sid, ENDED, 0, nas, slot, calling)
-  end
-end
-""".replace("DEFAULT_LIFETIME", str(_DEFAULT_LIFETIME)).replace("ENDED", str(_ENDED))
-
-# KEYS: the account of each change, from `first_key` on; ARGV: six values a change, from `first_arg` on.
+# Changes are arrays: key, operation, session key, lifetime (0: as before), device, slot.
 TRACK = (
     _COMMON
     + """
-local function track_all(first_key, first_arg)
-  for i = first_key, #KEYS do
-    local a = first_arg + (i - first_key) * 6
-    track(KEYS[i], ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], ARGV[a + 4], ARGV[a + 5])
+-- the pending slot of a login that carried no token here: the one of the same device and calling station
+local function pending_of(key, device)
+  local flat = call('HGETALL', key)
+  for i = 1, #flat, 2 do
+    if sub(flat[i], 1, 2) == 'p:' and sub(flat[i + 1], 29) == device then return flat[i], flat[i + 1] end
   end
 end
-"""
-)
-_TRACK_ALONE = TRACK + "track_all(1, 1)"
 
+local function live(key, op, sid, lifetime, device, slot)
+  local found = call('HMGET', key, 'x:' .. sid, 'o:' .. sid, 'p:' .. slot)
+  if found[1] and sub(found[1], 1, 10) > now_text then return end
+  local pending, known = found[3] and 'p:' .. slot, found[2] or found[3]
+  if not known and op == 'start' then pending, known = pending_of(key, device) end
+  if lifetime == 0 then lifetime = known and tonumber(sub(known, 21, 28)) or 0 end
+  if lifetime == 0 then lifetime = DEFAULT_LIFETIME end
+  if pending then call('HDEL', key, pending) end
+  put(key, 'o:' .. sid, lifetime, known and sub(known, 11, 20) or now_text, lifetime, device)
+end
+
+local function track(key, op, sid, lifetime, device, slot)
+  if op == 'start' or op == 'interim' then
+    live(key, op, sid, lifetime, device, slot)
+  elseif op == 'release' then
+    call('HDEL', key, 'p:' .. slot)
+  elseif op == 'free' then
+    call('HDEL', key, 'o:' .. sid)
+  else
+    call('HDEL', key, 'o:' .. sid, 'p:' .. slot)
+    put(key, 'x:' .. sid, ENDED, now_text, 0, device)
+  end
+end
+
+local function track_all(changes)
+  for _, change in ipairs(cjson.decode(changes)) do track(unpack(change)) end
+end
+""".replace("DEFAULT_LIFETIME", str(_DEFAULT_LIFETIME)).replace("ENDED", str(_ENDED))
+)
+_TRACK_ALONE = TRACK + "track_all(ARGV[1])"
+
+# Requests are arrays: key, slot, device, limit, lifetime. The answer is their counts with commas between them.
 _RESERVE = (
     _COMMON
     + """
-local function look(key, mine)
-  local count, seen, gone, own = 0, {}, {}, {}
-  local flat = redis.call('HGETALL', key)
+local function look(key, flat, mine)
+  local count, seen, gone, own, returns = 0, {}, {}, {}, sub(mine, -1) ~= '|'
   for i = 1, #flat, 2 do
-    local expires, _, nas, _, calling = parse(flat[i + 1])
-    local device, kind = nas .. '|' .. calling, string.sub(flat[i], 1, 1)
-    if expires <= now then
-      gone[#gone + 1] = flat[i]
-    elseif kind ~= 'x' and calling ~= '' and device == mine then
-      if kind == 'p' then own[#own + 1] = flat[i] end
+    local field, value = flat[i], flat[i + 1]
+    local kind, device = sub(field, 1, 1), sub(value, 29)
+    if sub(value, 1, 10) <= now_text then
+      gone[#gone + 1] = field
+    elseif kind ~= 'x' and returns and device == mine then
+      if kind == 'p' then own[#own + 1] = field end
     elseif kind ~= 'x' and not seen[device] then
-      count, seen[device] = count + 1, calling ~= ''
+      count, seen[device] = count + 1, sub(device, -1) ~= '|'
     end
   end
-  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+  if #gone > 0 then call('HDEL', key, unpack(gone)) end
   return count, own
 end
 
 local answers = {}
-for i, key in ipairs(KEYS) do
-  local a = (i - 1) * 5
-  local slot, nas, calling, limit, lifetime = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4]), ARGV[a + 5]
-  local count, own = look(key, nas .. '|' .. calling)
+for i, request in ipairs(cjson.decode(ARGV[1])) do
+  local key, slot, device, limit, lifetime = unpack(request)
+  local count, own = look(key, call('HGETALL', key), device)
   if count < limit then
-    if #own > 0 then redis.call('HDEL', key, unpack(own)) end
-    put(key, 'p:' .. slot, PENDING, lifetime, nas, slot, calling)
+    if #own > 0 then call('HDEL', key, unpack(own)) end
+    put(key, 'p:' .. slot, PENDING, now_text, lifetime, device)
   end
   answers[i] = count
 end
-return answers
+return table.concat(answers, ',')
 """.replace("PENDING", str(PENDING))
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SlotRequest:
+class SlotRequest(NamedTuple):
     """An attempt that has passed every other rule and wants one of the account's sessions.
 
     `slot` is a fresh random token; it travels to the device in Class and comes back with accounting.
@@ -153,43 +143,41 @@ async def reserve(ps: PlatformScope, requests: Sequence[SlotRequest]) -> list[in
     """
     limited = [request for request in requests if request.limit]
     try:
-        counts = await ps.kv.run(_RESERVE, *_reserve_call(limited)) if limited else []
+        counts = await _reserve(ps.kv, limited) if limited else []
     except Unavailable:
         return [None if request.limit else 0 for request in requests]
     answers = iter(counts)
-    return [int(next(answers)) if request.limit else 0 for request in requests]
+    return [next(answers) if request.limit else 0 for request in requests]
 
 
 async def release(ps: PlatformScope, requests: Sequence[SlotRequest]) -> None:
     """Give pending slots back, of logins that were refused after all. Best effort: they lapse anyway."""
-    changes = [(_key(r.tenant_id, r.account_id), ("release", "", 0, r.nas_id, r.slot, "")) for r in requests]
-    await _quietly(ps.kv, *_call(changes))
+    await _quietly(ps.kv, [(_key(r.tenant_id, r.account_id), "release", "", 0, "", r.slot) for r in requests])
 
 
 async def occupied(scope: Scope, account_id: str, nas_id: str = "", calling_station_id: str = "") -> int | None:
     """How many sessions would count against a login of this device now; None when Redis is away. Reserves nothing."""
     look = SlotRequest(scope.tenant_id, account_id, "", nas_id, calling_station_id, -1, 0)
     try:
-        counts = await scope.services.kv.run(_RESERVE, *_reserve_call([look]))
+        return (await _reserve(scope.services.kv, [look]))[0]
     except Unavailable:
         return None
-    return int(counts[0])
 
 
-def track_call(events: Sequence[AcctEvent]) -> tuple[list[str], list[str | int]]:
-    """Keys and arguments for `track_all` of TRACK: what these events do to the slots of known accounts."""
-    return _call([_of_event(event) for event in events if event.account_id and event.status not in ("on", "off")])
+def changes_of(events: Sequence[AcctEvent]) -> str:
+    """The argument for `track_all` of TRACK: what these events do to the slots of known accounts."""
+    return json.dumps(_of_events(events))
 
 
 async def track(ps: PlatformScope, events: Sequence[AcctEvent]) -> None:
     """Let events that were journalled while Redis was away take effect. Best effort."""
-    await _quietly(ps.kv, *track_call(events))
+    await _quietly(ps.kv, _of_events(events))
 
 
 async def free(scope: Scope, rows: Sequence[Row]) -> None:
     """Sessions that we closed ourselves no longer count; an interim update brings one back. Best effort."""
     changes = [_of_row(scope.tenant_id, row, "free", 0) for row in rows if row["account_id"]]
-    await _quietly(scope.services.kv, *_call(changes))
+    await _quietly(scope.services.kv, changes)
 
 
 async def built(ps: PlatformScope) -> bool:
@@ -216,47 +204,58 @@ async def rebuild(scope: Scope) -> int:
         rows = await scope.db.sessions.find(filter, sort=[("_id", 1)], limit=_BATCH)
         changes = [_of_row(scope.tenant_id, row, "interim", lifetime) for row in rows if row["account_id"]]
         if changes:
-            await scope.services.kv.run(_TRACK_ALONE, *_call(changes))
+            await scope.services.kv.run(_TRACK_ALONE, [], [json.dumps(changes)])
         if len(rows) < _BATCH:
             return 1
         after = rows[-1]["_id"]
 
 
-# the account's key; operation, session key, lifetime (0: as before), nas_id, slot token, calling station
-Change = tuple[str, tuple[str, str, int, str, str, str]]
+Change = tuple[str, str, str, int, str, str]  # as TRACK takes them
 
 
 def _key(tenant_id: str, account_id: str) -> str:
     return f"t:{tenant_id}:slots:{account_id}"
 
 
-def _of_event(event: AcctEvent) -> Change:
-    values = (event.status, event_key(event), 0, event.nas_id, event.slot, event.calling_station_id)
-    return _key(event.tenant_id, event.account_id), values
+def _of_events(events: Sequence[AcctEvent]) -> list[Change]:
+    return [
+        (
+            _key(event.tenant_id, event.account_id),
+            event.status,
+            event_key(event),
+            0,
+            f"{event.nas_id}|{event.calling_station_id}",
+            event.slot,
+        )
+        for event in events
+        if event.account_id and event.status not in ("on", "off")
+    ]
 
 
 def _of_row(tenant_id: str, row: Row, op: str, lifetime: int) -> Change:
-    return _key(tenant_id, row["account_id"]), (op, row["key"], lifetime, row["nas_id"], "", row["calling_station_id"])
+    device = f"{row['nas_id']}|{row['calling_station_id']}"
+    return _key(tenant_id, row["account_id"]), op, row["key"], lifetime, device, ""
 
 
-def _reserve_call(requests: Sequence[SlotRequest]) -> tuple[list[str], list[str | int]]:
-    keys = [_key(request.tenant_id, request.account_id) for request in requests]
-    args: list[str | int] = []
-    for request in requests:
-        lifetime = stale_after(request.interim_interval)
-        args += (request.slot, request.nas_id, request.calling_station_id, request.limit, lifetime)
-    return keys, args
+async def _reserve(kv: Kv, requests: Sequence[SlotRequest]) -> list[int]:
+    asked = [
+        (
+            _key(request.tenant_id, request.account_id),
+            request.slot,
+            f"{request.nas_id}|{request.calling_station_id}",
+            request.limit,
+            stale_after(request.interim_interval),
+        )
+        for request in requests
+    ]
+    answer = await kv.run(_RESERVE, [], [json.dumps(asked)])
+    return [int(count) for count in answer.split(b",")]
 
 
-def _call(changes: Sequence[Change]) -> tuple[list[str], list[str | int]]:
-    args: list[str | int] = [value for _, values in changes for value in values]
-    return [key for key, _ in changes], args
-
-
-async def _quietly(kv: Kv, keys: list[str], args: list[str | int]) -> None:
-    if not keys:
+async def _quietly(kv: Kv, changes: Sequence[Change]) -> None:
+    if not changes:
         return
     try:
-        await kv.run(_TRACK_ALONE, keys, args)
+        await kv.run(_TRACK_ALONE, [], [json.dumps(changes)])
     except Unavailable:
         return  # Redis is away: the slots are rebuilt or lapse

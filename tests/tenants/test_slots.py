@@ -34,8 +34,9 @@ async def age(ps: PlatformScope, scope: Scope, seconds: int, account_id: str = "
     script = """
     local flat = redis.call('HGETALL', KEYS[1])
     for i = 1, #flat, 2 do
-      local aged = string.gsub(flat[i + 1], '^%d+', function(n) return string.format('%d', n - ARGV[1]) end)
-      redis.call('HSET', KEYS[1], flat[i], aged)
+      local value = flat[i + 1]
+      local expires = string.format('%010d', string.sub(value, 1, 10) - ARGV[1])
+      redis.call('HSET', KEYS[1], flat[i], expires .. string.sub(value, 11))
     end
     """
     await ps.kv.run(script, [f"t:{scope.tenant_id}:slots:{account_id}"], [seconds])
