@@ -299,4 +299,5 @@ def _slot_request(attempt: Attempt) -> SlotRequest:
         calling_station_id=attempt.station,
         limit=record.concurrency,
         interim_interval=record.interim_interval,
+        kicks=record.kicks,
     )

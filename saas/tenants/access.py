@@ -222,7 +222,9 @@ def _vlan_facts(request: LoginRequest, record: LoginRecord) -> Facts:
 
 
 def _concurrency(request: LoginRequest, record: LoginRecord) -> bool:
-    return not record.concurrency or request.sessions is None or request.sessions < record.concurrency or record.kicks
+    if not record.concurrency or request.sessions is None or request.sessions < record.concurrency:
+        return True
+    return record.kicks and request.credentials is None  # a question alone: for a login they have given way already
 
 
 def _concurrency_facts(request: LoginRequest, record: LoginRecord) -> Facts:

@@ -72,6 +72,7 @@ def test_accepted() -> None:
         ("vlan", {"nas_port_id": b"1/0/2:100.3"}, {"vlan": "100.2"}),
         ("vlan", {"nas_port_id": b""}, {"vlan": "100.2"}),
         ("concurrency", {"sessions": 1}, {}),
+        ("concurrency", {"sessions": 2}, {"concurrency": 2, "kicks": True}),  # none could give way
         ("concurrency", {"sessions": 7}, {"concurrency": 2}),  # more than the limit is refused too, not only as many
     ],
 )
@@ -91,7 +92,7 @@ def test_each_rule_refuses_alone(reason: str, request_change: dict[str, Any], re
         ({"sessions": 1000}, {"concurrency": 0}),  # 0 is unlimited
         ({"sessions": None}, {}),  # not counted: Redis is away
         ({"sessions": 1}, {"concurrency": 2}),
-        ({"sessions": 9}, {"concurrency": 2, "kicks": True}),
+        ({"sessions": 9, "credentials": None}, {"concurrency": 2, "kicks": True}),  # the console: they would give way
         ({}, {"octets_left": 1, "seconds_left": 1}),
         ({}, {"window": AFTERNOON}),
         ({"calling_station_id": MAC}, {"mac": MAC}),
