@@ -58,11 +58,11 @@ _FAILED: Mapping[str, tuple[str, str]] = {
         N_("Change the hours of the plan, or give the account another plan."),
     ),
     "mac": (
-        N_("Cannot get online from here: the account is bound to {bound}."),
+        N_("Refused from {sent}: the account is bound to {bound}."),
         N_("Release the binding if the subscriber has a new device."),
     ),
     "vlan": (
-        N_("Cannot get online from here: the account is bound to the VLAN {bound}."),
+        N_("Refused from {sent}: the account is bound to the VLAN {bound}."),
         N_("Release the binding if the subscriber has moved."),
     ),
     "concurrency": (
@@ -151,16 +151,18 @@ def _window(passed: bool, data: Data) -> str:
     return N_("Within the hours of the plan, until {when}") if passed else N_("Outside the hours, until {when}")
 
 
-def _mac(_passed: bool, data: Data) -> str:
+def _mac(passed: bool, data: Data) -> str:
     if not data["bound"]:
         return N_("Will be bound to the first MAC address") if data["learns"] else N_("Not bound to a MAC address")
-    return N_("Bound to {bound}")
+    return N_("Bound to {bound}") if passed else N_("Bound to {bound}, the last log-in came from {sent}")
 
 
-def _vlan(_passed: bool, data: Data) -> str:
+def _vlan(passed: bool, data: Data) -> str:
     if not data["bound"]:
         return N_("Will be bound to the first VLAN") if data["learns"] else N_("Not bound to a VLAN")
-    return N_("Bound to the VLAN {bound}")
+    return (
+        N_("Bound to the VLAN {bound}") if passed else N_("Bound to the VLAN {bound}, the last log-in came from {sent}")
+    )
 
 
 def _concurrency(_passed: bool, data: Data) -> str:
@@ -196,6 +198,8 @@ def _facts(reader: Reader, data: Data, devices: Mapping[str, str]) -> dict[str, 
         facts["when"] = reader.minute(from_epoch(data["expires_at"]))
     if data.get("until") is not None:
         facts["when"] = reader.minute(from_epoch(data["until"]))
+    if "bound" in data:
+        facts["sent"] = data["sent"] or reader(N_("an unknown line"))
     left = [data.get("octets_left"), data.get("seconds_left")]
     if left != [None, None]:
         said = zip(left, (reader.octets, reader.duration), strict=True)
