@@ -23,7 +23,7 @@ from saas.jobs import runner
 from saas.kv import Kv
 from saas.migrations import migrate
 from saas.outbound import Mailer
-from saas.radius import supervisor
+from saas.radius import engine, supervisor
 from saas.radius.engine import Engine, EngineSettings
 from saas.security import Keys
 from saas.store import Store
@@ -103,8 +103,17 @@ async def worker(settings: Settings, args: argparse.Namespace) -> int:
     """One worker of a pool; `openpns radius` starts it."""
     stop = stopping()
     supervisor.watch_parent(stop)
-    where = EngineSettings(args.pool, settings.bind, settings.auth_port, settings.acct_port, settings.public_host)
+    where = EngineSettings(
+        pool=args.pool,
+        bind=settings.bind,
+        auth_port=settings.auth_port,
+        acct_port=settings.acct_port,
+        public_host=settings.public_host,
+        tenant_rate=settings.tenant_rate,
+        cached_accounts=settings.cached_accounts,
+    )
     async with opened(settings) as ps, Engine(ps, where):
+        engine.settle()
         await stop.wait()
     return 0
 
@@ -189,9 +198,9 @@ def _parser() -> argparse.ArgumentParser:
 
     for plain in (web, jobs, verify, run):
         add(plain)
-    engine = add(radius)
-    engine.add_argument("--pool", default=platform.SHARED_POOL, help="the engine pool to serve")
-    engine.add_argument("--workers", type=_count, default=1, help="worker processes that share the ports")
+    pool = add(radius)
+    pool.add_argument("--pool", default=platform.SHARED_POOL, help="the engine pool to serve")
+    pool.add_argument("--workers", type=_count, default=1, help="worker processes that share the ports")
     add(worker).add_argument("--pool", default=platform.SHARED_POOL)
     first = add(init)
     first.add_argument("--email", default=launch.PLATFORM_EMAIL, help="the first platform owner's mail address")

@@ -36,6 +36,13 @@ def _port(value: object) -> int:
     return int(text)
 
 
+def _count(value: object) -> int:
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ValueError(f"must be a whole number, not '{text}'")
+    return int(text)
+
+
 def _address(value: str) -> str:
     try:
         return str(ip_address(value))
@@ -99,6 +106,10 @@ class Settings(BaseSettings):
     auth_port: Port = 1812
     acct_port: Port = 1813
     radsec_port: Port = 2083
+    # packets a second that one tenant may send to a port of one worker; 0: without limit
+    tenant_rate: Annotated[int, BeforeValidator(_count)] = 5_000
+    # accounts that one worker remembers, about 2 kB each
+    cached_accounts: Annotated[int, BeforeValidator(_count)] = 200_000
     data_dir: Path = Path("var")
     # None: embedded, over the data folder
     mongo_url: Annotated[str | None, _url("mongodb", "mongodb+srv")] = Field(default=None, repr=False)

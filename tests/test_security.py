@@ -40,6 +40,20 @@ def test_a_sealed_secret_opens_for_its_tenant_and_key_only() -> None:
         keys.unseal("ten_1", b"")
 
 
+def test_wrapped_octets_open_for_their_purpose_and_context_only() -> None:
+    keys = Keys("one key")
+    wrapped = keys.wrap("state", b"\0octets", b"context")
+    assert len(wrapped) == 7 + 28 and wrapped != keys.wrap("state", b"\0octets", b"context")
+    assert keys.unwrap("state", wrapped, b"context") == b"\0octets"
+    for keys_, purpose, context in (
+        (Keys("other"), "state", b"context"),
+        (keys, "a", b"context"),
+        (keys, "state", b""),
+    ):
+        with pytest.raises(Unsealable):
+            keys_.unwrap(purpose, wrapped, context)
+
+
 def test_keys_of_different_purposes_differ() -> None:
     keys = Keys("one key")
     assert len({keys.key("a"), keys.key("b"), Keys("other").key("a")}) == 3

@@ -26,6 +26,7 @@ REASONS: Mapping[str, str] = {
     "account": N_("No such account"),
     "password": N_("Wrong password"),
     "method": N_("Method not possible"),
+    "eap": N_("EAP dialogue broken off"),
     "status": N_("Account not in use"),
     "nas": N_("Plan not for this device"),
     "guarded": N_("Too many wrong passwords"),

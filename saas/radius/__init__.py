@@ -4,6 +4,8 @@ known waits for no store.
     codec.py           the only door to pyrad: octets to Packet, names and values to attributes
     authenticators.py  what proves a packet and hides a password; signed requests and replies
     methods.py         PAP, CHAP, MS-CHAPv1, MS-CHAPv2, MPPE keys: pure
+    eap.py             EAP: the rounds of a login, sealed into State between them
+    eap_mschapv2.py    the packets of EAP-MSCHAPv2: pure
     vendors.py         rates and identification in each vendor's attributes: pure; a vendor is a row of its table
     replies.py         what an accept grants, how a reject says no: pure
     tokens.py          the Class attribute: account and slot, signed

@@ -18,17 +18,21 @@ from saas.radius.batches import Batches
 from saas.radius.codec import ACCT_SESSION_ID, ACCT_STATUS_TYPE, CLASS, USER_NAME, Packet, text, value_names
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
-from saas.radius.logins import Logins, Name
+from saas.radius.logins import Logins, Name, login_name
 from saas.radius.stations import station
 from saas.radius.tokens import SessionToken, Tokens
 from saas.tenants import journal
 from saas.tenants.journal import AcctEvent
 from saas.tenants.scope import PlatformScope
-from saas.values import normal_username
 
 STATUSES: Final[Mapping[int, str]] = {1: "start", 2: "stop", 3: "interim", 7: "on", 8: "off"}
 # Tunnel-Start to Tunnel-Link-Reject (RFC 2867) and Failed: nothing that we keep, so there is nothing to record first
 _IGNORED: Final = frozenset(range(9, 16))
+
+_CAUSES: Final = value_names("Acct-Terminate-Cause")
+_PORT_TYPES: Final = value_names("NAS-Port-Type")
+_SERVICES: Final = value_names("Service-Type")
+_PROTOCOLS: Final = value_names("Framed-Protocol")
 
 MAX_DELAY: Final = 7 * 86_400  # seconds; an Acct-Delay-Time above it is nonsense
 MAX_OCTETS: Final = 2**63 - 1  # what the store keeps
@@ -58,17 +62,16 @@ class Acct:
 
     def handle(self, requests: Sequence[Request]) -> None:
         """Queue what can be recorded; drop what says too little."""
-        reports: list[Report] = []
         for request in requests:
-            status = _integer(request.packet, ACCT_STATUS_TYPE) or 0
-            session_id = text(request.packet.first.get(ACCT_SESSION_ID))
+            first = request.packet.first
+            status = _number(first.get(ACCT_STATUS_TYPE)) or 0
+            session_id = text(first.get(ACCT_SESSION_ID))
             if status in _IGNORED:
                 _answer(request)
             elif status not in STATUSES or (not session_id and STATUSES[status] not in ("on", "off")):
                 self._drop(request, "bad_request")
-            else:
-                reports.append(self._report(request, STATUSES[status], session_id))
-        self._drop_all("overload", self._batches.add(reports))
+            elif not self._batches.add(request.nas.tenant_id, self._report(request, STATUSES[status], session_id)):
+                self._drop(request, "overload")
 
     async def drain(self) -> None:
         """Finish what is under way."""
@@ -76,7 +79,7 @@ class Acct:
 
     def _report(self, request: Request, status: str, session_id: str) -> Report:
         packet, tenant_id = request.packet, request.nas.tenant_id
-        name = (tenant_id, normal_username(text(packet.first.get(USER_NAME))))
+        name = (tenant_id, login_name(packet.first.get(USER_NAME, b"")))
         return Report(request, status, session_id, name, self._tokens.read(tenant_id, packet.all(CLASS)))
 
     async def _record(self, reports: list[Report]) -> None:
@@ -97,10 +100,7 @@ class Acct:
         nameless = [report for report in reports if report.name[1] and not report.token.account_id]
         if not nameless:
             return {}
-        try:
-            found = await self._logins.fetch((report.name for report in nameless), nameless[0].request.received)
-        except Unavailable:
-            return {}
+        found = await self._logins.fetch((report.name for report in nameless), nameless[0].request.received)
         return {name: login.record.account_id for name, login in found.items() if login.record}
 
     def _drop(self, request: Request, reason: str) -> None:
@@ -113,41 +113,42 @@ class Acct:
 
 
 def _event(report: Report, account_id: str) -> AcctEvent:
-    request = report.request
+    request, token = report.request, report.token
     packet = request.packet
     first = packet.first
-    return AcctEvent(
-        tenant_id=report.name[0],
-        nas_id=request.nas.id,
-        status=report.status,
-        session_id=report.session_id,
-        username=report.name[1],
-        at=event_time(packet, request.received),
-        received=request.received,
-        account_id=account_id,
-        slot=report.token.slot,
-        session_time=_integer(packet, 46),
-        input_octets=_octets(packet, 42, 52),
-        output_octets=_octets(packet, 43, 53),
-        gigawords=52 in first or 53 in first,
-        input_packets=_integer(packet, 47),
-        output_packets=_integer(packet, 48),
-        terminate_cause=_name(packet, 49, "Acct-Terminate-Cause"),
-        framed_ip=_ipv4(first.get(8)),
-        framed_ipv6=_ipv6(first.get(168)) or packet.value("Framed-IPv6-Prefix") or "",
-        calling_station_id=station(first.get(31)),
-        called_station_id=text(first.get(30)),
-        nas_ip=_ipv4(first.get(4)) or _ipv6(first.get(95)),
-        nas_port=_integer(packet, 5),
-        nas_port_type=_name(packet, 61, "NAS-Port-Type"),
-        nas_port_id=text(first.get(87)),
-        multi_session_id=text(first.get(50)),
-        tunnel_client=packet.value("Tunnel-Client-Endpoint") or "",
-        connect_info=text(first.get(77)),
-        service_type=_name(packet, 6, "Service-Type"),
-        framed_protocol=_name(packet, 7, "Framed-Protocol"),
-        source=request.source,
-        user_name=text(first.get(USER_NAME)),
+    get = first.get
+    return AcctEvent(  # by position: this is done for every packet
+        report.name[0],
+        request.nas.id,
+        report.status,
+        report.session_id,
+        report.name[1],
+        event_time(packet, request.received),
+        request.received,
+        account_id,
+        token.slot,
+        _number(get(46)),
+        _octets(get(42), get(52)),
+        _octets(get(43), get(53)),
+        52 in first or 53 in first,
+        _number(get(47)),
+        _number(get(48)),
+        _named(get(49), _CAUSES),
+        _ipv4(get(8)),
+        _ipv6(get(168)) or (packet.value("Framed-IPv6-Prefix") or "" if 97 in first else ""),
+        station(get(31)),
+        text(get(30)),
+        _ipv4(get(4)) or _ipv6(get(95)),
+        _number(get(5)),
+        _named(get(61), _PORT_TYPES),
+        text(get(87)),
+        text(get(50)),
+        packet.value("Tunnel-Client-Endpoint") or "" if 66 in first else "",
+        text(get(77)),
+        _named(get(6), _SERVICES),
+        _named(get(7), _PROTOCOLS),
+        request.source,
+        text(get(USER_NAME)),
     )
 
 
@@ -157,9 +158,9 @@ def event_time(packet: Packet, received: float) -> float:
     That is when the packet came less Acct-Delay-Time (RFC 2866 section 5.2), which grows from try to try; or
     Event-Timestamp (RFC 2869 section 5.3) when it agrees, that is when the device's clock can be trusted.
     """
-    delay = _integer(packet, 41) or 0
+    delay = _number(packet.first.get(41)) or 0
     estimate = received - (delay if delay <= MAX_DELAY else 0)
-    stamp = _integer(packet, 55)
+    stamp = _number(packet.first.get(55))
     return float(stamp) if stamp is not None and abs(stamp - estimate) <= MAX_SKEW else estimate
 
 
@@ -170,21 +171,20 @@ def _answer(request: Request) -> None:
     request.answer(reply(codec.ACCOUNTING_RESPONSE, packet, request.nas.secret, prove=prove))
 
 
-def _integer(packet: Packet, number: int) -> int | None:
-    octets = packet.first.get(number)
+def _number(octets: bytes | None) -> int | None:
     return int.from_bytes(octets, "big") if octets is not None and len(octets) == 4 else None
 
 
-def _octets(packet: Packet, low: int, high: int) -> int | None:
+def _octets(low: bytes | None, high: bytes | None) -> int | None:
     """A counter from its octets and gigawords (RFC 2869 sections 5.1, 5.2), at most 63 bits; None without octets."""
-    octets = _integer(packet, low)
-    return None if octets is None else min((_integer(packet, high) or 0) << 32 | octets, MAX_OCTETS)
+    octets = _number(low)
+    return None if octets is None else min((_number(high) or 0) << 32 | octets, MAX_OCTETS)
 
 
-def _name(packet: Packet, number: int, name: str) -> str:
+def _named(octets: bytes | None, names: Mapping[int, str]) -> str:
     """The RFC's name of a number, the digits where it has none, "" when absent."""
-    value = _integer(packet, number)
-    return "" if value is None else value_names(name).get(value, str(value))
+    value = _number(octets)
+    return "" if value is None else names.get(value) or str(value)
 
 
 def _ipv4(octets: bytes | None) -> str:

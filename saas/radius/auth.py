@@ -1,8 +1,9 @@
 """Access-Request: who is it, is the password right, what does the tenant's rule book say, answer.
 
 Accounts in the cache without a concurrency limit are answered at once. The others of a wake-up are worked on together:
-one operation for all records that are missing, one for all slots. Rejects wait a constant time, which slows guessing
-and tells nothing by its length.
+one operation for all records that are missing, one for all slots, each with a queue of its own, so that a tenant whose
+names must be looked up delays nobody else. Rejects wait a constant time, which slows guessing and tells nothing by its
+length.
 """
 
 from __future__ import annotations
@@ -15,15 +16,14 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from saas.errors import Unavailable
-from saas.radius import codec, methods, replies
+from saas.radius import codec, eap, methods, replies
 from saas.radius.authenticators import reply
 from saas.radius.batches import Batches
-from saas.radius.codec import CALLING_STATION_ID, CLASS, NAS_PORT_ID, USER_NAME, attribute, plain, text
+from saas.radius.codec import CALLING_STATION_ID, CLASS, EAP_MESSAGE, NAS_PORT_ID, USER_NAME, attribute, plain
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
 from saas.radius.guard import Guard, let_in
-from saas.radius.logins import Login, Logins, Name
+from saas.radius.logins import Login, Logins, Name, login_name
 from saas.radius.methods import Proof
 from saas.radius.notes import Notes
 from saas.radius.stations import station
@@ -33,7 +33,6 @@ from saas.tenants.access import Decision, LoginRecord, LoginRequest, decide
 from saas.tenants.refusals import Refusal
 from saas.tenants.scope import PlatformScope
 from saas.tenants.slots import SlotRequest
-from saas.values import normal_username
 
 REJECT_DELAY: Final = 1.0  # seconds
 
@@ -45,7 +44,9 @@ _NOT_TESTED: Final = Proof("", False)
 class Attempt:
     """An Access-Request on its way. `proof` holds once it was tested; `slot` is what it would take, "" if nothing."""
 
-    __slots__ = ("login", "name", "proof", "request", "slot", "station")
+    __slots__ = ("decision", "login", "name", "proof", "request", "slot", "station")
+
+    decision: Decision
 
     def __init__(self, request: Request, name: Name, login: Login | None) -> None:
         self.request = request
@@ -72,135 +73,145 @@ class Auth:
         self._ps = ps
         self._logins = logins
         self._tokens = tokens
+        self._eap = eap.Eap(ps.keys)
         self._counters = counters
         self._notes = notes
         self._rejects = Rejects(reject_delay)
         self.guard = Guard()
-        self._batches: Batches[Attempt] = Batches(self._work, partial(self._drop_all, "internal_error"))
+        self._slot_prefix = secrets.token_hex(6)  # slots are told apart, not kept secret: Class is signed
+        self._slot_number = 0
+        self._fetches: Batches[Attempt] = Batches(self._fetch, partial(self._drop_all, "internal_error"))
+        self._reservations: Batches[Attempt] = Batches(self._reserve, partial(self._drop_all, "internal_error"))
 
     def handle(self, requests: Sequence[Request]) -> None:
         """Answer what can be answered now, queue the rest."""
-        queued: list[Attempt] = []
         for request in requests:
-            username = normal_username(text(request.packet.first.get(USER_NAME)))
+            username = login_name(request.packet.first.get(USER_NAME, b""))
             if not username:
                 self._drop(request, "bad_request")
                 continue
             name = (request.nas.tenant_id, username)
             attempt = Attempt(request, name, self._logins.get(name, request.received))
-            if attempt.login is None or self._judge(attempt):
-                queued.append(attempt)
-        if queued:
-            self._drop_all("overload", self._batches.add(queued))
+            if attempt.login is not None:
+                self._judge(attempt)
+            elif not self._fetches.add(name[0], attempt):
+                self._drop(request, "overload")
 
     async def drain(self) -> None:
         """Finish what is under way; delayed rejects are sent now."""
-        await self._batches.idle()
+        await self._fetches.idle()
+        await self._reservations.idle()
         self._rejects.flush()
-
-    async def _work(self, attempts: list[Attempt]) -> None:
-        await self._fetch([attempt for attempt in attempts if attempt.login is None])
-        waiting = [attempt for attempt in attempts if attempt.slot]
-        if not waiting:
-            return
-        counted = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in waiting])
-        for attempt, sessions in zip(waiting, counted, strict=True):
-            self._conclude(attempt, self._decide(attempt, sessions))
 
     async def _fetch(self, attempts: list[Attempt]) -> None:
         """Give these their records, and judge them as far as goes without counting sessions."""
-        if not attempts:
-            return
-        try:
-            found = await self._logins.fetch([attempt.name for attempt in attempts], attempts[0].request.received)
-        except Unavailable:
-            self._drop_all("store_unavailable", attempts)
-            return
+        found = await self._logins.fetch([attempt.name for attempt in attempts], attempts[0].request.received)
         for attempt in attempts:
-            attempt.login = found[attempt.name]
-            self._judge(attempt)
+            attempt.login = found.get(attempt.name)
+            if attempt.login is None:
+                self._drop(attempt.request, "store_unavailable")
+            else:
+                self._judge(attempt)
 
-    def _judge(self, attempt: Attempt) -> bool:
-        """Whether all that an attempt lacks is a slot; otherwise it has been answered or dropped.
+    async def _reserve(self, attempts: list[Attempt]) -> None:
+        """Take a slot for each, and answer."""
+        counted = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in attempts])
+        for attempt, sessions in zip(attempts, counted, strict=True):
+            record = attempt.login.record if attempt.login else None
+            if record is None or sessions is None or sessions < record.concurrency:
+                self._accept(attempt, attempt.decision)
+            else:
+                self._reject(attempt, self._decide(attempt, sessions))
+
+    def _judge(self, attempt: Attempt) -> None:
+        """Answer an attempt, drop it, or let it wait for a slot.
 
         What goes wrong with one account's data ends here, so that no other login suffers.
         """
         try:
-            return self._wants_slot(attempt)
+            self._conclude(attempt)
         except Exception:
             _log.exception("a login of tenant %s could not be judged", attempt.request.nas.tenant_id)
             self._drop(attempt.request, "internal_error")
-            return False
 
-    def _wants_slot(self, attempt: Attempt) -> bool:
-        assert attempt.login is not None
-        record = attempt.login.record
-        request = attempt.request
-        if self.guard.holds(request.nas, attempt.name, attempt.station, attempt.login, request.received):
-            self._conclude(attempt, self._decide(attempt, None, guarded=True))
-            return False
-        password = partial(self._password, attempt.login, record) if record else None
-        attempt.proof = methods.check(request.packet, request.nas.secret, password, record.nt_hash if record else None)
-        if attempt.proof.garbled:
+    def _conclude(self, attempt: Attempt) -> None:
+        login, request = attempt.login, attempt.request
+        assert login is not None
+        record = login.record
+        if self.guard.holds(request.nas, attempt.name, attempt.station, login, request.received):
+            self._reject(attempt, self._decide(attempt, None, guarded=True))
+            return
+        password = partial(self._password, login, record) if record else None
+        nt_hash = record.nt_hash if record else None
+        if EAP_MESSAGE in request.packet.first:
+            proof = self._eap.check(request.packet, request.nas, attempt.name, password, nt_hash, request.received)
+        else:
+            proof = methods.check(request.packet, request.nas.secret, password, nt_hash)
+        attempt.proof = proof
+        if proof.garbled:
             self._note(attempt, "secret_mismatch", {})
             self._counters.suspect("secret_mismatch", [request.nas], request.received)
             self._drop(request, "secret_mismatch")
-            return False
-        decision = self._decide(attempt, None)
-        if decision.accepted and record is not None and record.concurrency:
-            attempt.slot = secrets.token_hex(8)
-            return True
-        self._conclude(attempt, decision)
-        return False
+            return
+        decision = attempt.decision = self._decide(attempt, None)
+        if proof.challenge and not (proof.right and decision.reason):  # EAP goes on; rules come after the password
+            request.answer(reply(codec.ACCESS_CHALLENGE, request.packet, request.nas.secret, proof.challenge))
+        elif decision.reason:
+            self._reject(attempt, decision)
+        elif record is not None and record.concurrency:
+            attempt.slot = proof.slot or self._new_slot()
+            if not self._reservations.add(record.tenant_id, attempt):
+                self._drop(request, "overload")
+        else:
+            self._accept(attempt, decision)
 
-    def _password(self, login: Login, record: LoginRecord) -> str:
+    def _new_slot(self) -> str:
+        self._slot_number += 1
+        return f"{self._slot_prefix}{self._slot_number:x}"
+
+    def _password(self, login: Login, record: LoginRecord) -> bytes:
         if login.password is None:
-            login.password = self._ps.keys.unseal(record.tenant_id, record.sealed_password)
+            login.password = self._ps.keys.unseal(record.tenant_id, record.sealed_password).encode()
         return login.password
 
     def _decide(self, attempt: Attempt, sessions: int | None, guarded: bool = False) -> Decision:
-        assert attempt.login is not None
-        nas = attempt.request.nas
+        request, login = attempt.request, attempt.login
+        nas = request.nas
         return decide(
             LoginRequest(
-                nas_id=nas.id,
-                calling_station_id=attempt.station,
-                now=attempt.request.received,
-                credentials=attempt.proof.right,
-                tenant_active=nas.device.tenant_active,
-                sessions=sessions,
-                vendor=nas.device.vendor,
-                nas_port_id=attempt.request.packet.first.get(NAS_PORT_ID, b""),
-                guarded=guarded,
+                nas.id,
+                attempt.station,
+                request.received,
+                attempt.proof.right,
+                nas.device.tenant_active,
+                sessions,
+                nas.device.vendor,
+                request.packet.first.get(NAS_PORT_ID, b""),
+                guarded,
             ),
-            attempt.login.record,
+            login.record if login else None,
         )
-
-    def _conclude(self, attempt: Attempt, decision: Decision) -> None:
-        if decision.accepted:
-            self._accept(attempt, decision)
-        else:
-            self._reject(attempt, decision)
 
     def _accept(self, attempt: Attempt, decision: Decision) -> None:
         request, login = attempt.request, attempt.login
         assert login is not None and login.record is not None
-        record, device = login.record, request.nas.device
-        key = f"{device.vendor} restricted" if decision.restricted else device.vendor
+        record, nas = login.record, request.nas
+        vendor = nas.device.vendor
+        key = f"{vendor} restricted" if decision.restricted else vendor
         granted = login.replies.get(key)
         if granted is None:
             grants = replies.restricted_grants if decision.restricted else replies.grants
-            granted = login.replies[key] = grants(record, device.vendor)
+            granted = login.replies[key] = grants(record, vendor)
+        times = replies.times(decision.session_timeout, record.interim_interval, vendor)
         token = self._tokens.sign(record.tenant_id, SessionToken(record.account_id, attempt.slot))
-        times = replies.times(decision.session_timeout, record.interim_interval, device.vendor)
         attributes = b"".join((attempt.proof.attributes, granted, times, plain(CLASS, token)))
-        if (device.id, attempt.station) not in login.places:
-            let_in(login, request.nas, attempt.station)
+        if (nas.id, attempt.station) not in login.places:
+            let_in(login, nas, attempt.station)
         if record.learns:
             self._learn(attempt, record)
         self._counters.accepted += 1
-        self._counters.device(request.nas).accepted += 1
-        request.answer(reply(codec.ACCESS_ACCEPT, request.packet, request.nas.secret, attributes))
+        self._counters.device(nas).accepted += 1
+        request.answer(reply(codec.ACCESS_ACCEPT, request.packet, nas.secret, attributes))
 
     def _learn(self, attempt: Attempt, record: LoginRecord) -> None:
         port = attempt.request.packet.first.get(NAS_PORT_ID, b"")
@@ -216,6 +227,9 @@ class Auth:
         attributes = attribute("Reply-Message", words) + methods.error(
             request.packet, replies.error_code(reason), words
         )
+        if EAP_MESSAGE in request.packet.first:
+            attributes = eap.failure(request.packet)
+            reason = attempt.proof.fault if reason == "password" else reason
         if reason in ("password", "account"):
             assert attempt.login is not None
             self.guard.failed(request.nas, attempt.name, attempt.station, attempt.login, request.received)
@@ -292,12 +306,12 @@ def _slot_request(attempt: Attempt) -> SlotRequest:
     assert attempt.login is not None and attempt.login.record is not None
     record = attempt.login.record
     return SlotRequest(
-        tenant_id=record.tenant_id,
-        account_id=record.account_id,
-        slot=attempt.slot,
-        nas_id=attempt.request.nas.id,
-        calling_station_id=attempt.station,
-        limit=record.concurrency,
-        interim_interval=record.interim_interval,
-        kicks=record.kicks,
+        record.tenant_id,
+        record.account_id,
+        attempt.slot,
+        attempt.request.nas.id,
+        attempt.station,
+        record.concurrency,
+        record.interim_interval,
+        record.kicks,
     )

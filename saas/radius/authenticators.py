@@ -48,10 +48,11 @@ class Secret:
         self._inner = md5(key.translate(_INNER))
         self._outer = md5(key.translate(_OUTER))
 
-    def mac(self, message: bytes) -> bytes:
-        """HMAC-MD5 (RFC 2104)."""
+    def mac(self, *parts: bytes) -> bytes:
+        """HMAC-MD5 (RFC 2104) of the parts in order."""
         inner = self._inner.copy()
-        inner.update(message)
+        for part in parts:
+            inner.update(part)
         outer = self._outer.copy()
         outer.update(inner.digest())
         digest: bytes = outer.digest()
@@ -68,14 +69,11 @@ def proves_message(packet: Packet, secret: Secret, request_authenticator: bytes 
     if not at:
         return False
     raw = packet.raw
-    if request_authenticator is not None:
-        field = request_authenticator
-    elif packet.code in (ACCESS_REQUEST, STATUS_SERVER):
-        field = packet.authenticator
+    if request_authenticator is None and raw[0] in (ACCESS_REQUEST, STATUS_SERVER):
+        proof = secret.mac(raw[: at + 2], ZEROS, raw[at + 18 :])
     else:
-        field = ZEROS
-    message = b"".join((raw[:4], field, raw[20 : at + 2], ZEROS, raw[at + 18 :]))
-    return compare_digest(secret.mac(message), raw[at + 2 : at + 18])
+        proof = secret.mac(raw[:4], request_authenticator or ZEROS, raw[20 : at + 2], ZEROS, raw[at + 18 :])
+    return compare_digest(proof, raw[at + 2 : at + 18])
 
 
 def proves_request(packet: Packet, secret: Secret) -> bool:

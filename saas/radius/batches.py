@@ -1,40 +1,48 @@
 """Work that waits for a store, done in batches: what arrives while one batch is under way makes up the next one.
 
-So the number of round trips does not grow with the load, and one commit serves a whole burst.
+So the number of round trips does not grow with the load, and one commit serves a whole burst. Each tenant has a queue
+of its own: when more waits than one batch takes, every tenant gets an equal share of it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
 SIZE: Final = 512  # items in a batch
-LIMIT: Final = 20_000  # items that may wait; more are refused
+LIMIT: Final = 5_000  # items of one tenant that may wait; more are refused
 
 _log = logging.getLogger(__name__)
 
 
 class Batches(Generic[T]):
-    """A queue with one worker task, which lives only while there is work."""
+    """Queues with one worker task, which lives only while there is work."""
 
     def __init__(self, work: Callable[[list[T]], Awaitable[None]], failed: Callable[[list[T]], None]) -> None:
         """`work` gets each batch; `failed` gets what it raised for, and is told nothing more: the log is."""
         self._work = work
         self._failed = failed
-        self._waiting: list[T] = []
+        self._queues: dict[str, deque[T]] = {}
+        self._count = 0
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, items: Sequence[T]) -> Sequence[T]:
-        """Queue items; answers those that found no room."""
-        room = max(0, LIMIT - len(self._waiting))
-        self._waiting += items[:room]
-        if self._waiting and self._task is None:
+    def add(self, tenant_id: str, item: T) -> bool:
+        """Queue an item; False when its tenant has no room left."""
+        queue = self._queues.get(tenant_id)
+        if queue is None:
+            queue = self._queues[tenant_id] = deque()
+        elif len(queue) >= LIMIT:
+            return False
+        queue.append(item)
+        self._count += 1
+        if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
-        return items[room:]
+        return True
 
     async def idle(self) -> None:
         """Wait until everything queued is done."""
@@ -43,8 +51,8 @@ class Batches(Generic[T]):
 
     async def _run(self) -> None:
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[:SIZE], self._waiting[SIZE:]
+            while self._count:
+                batch = self._take()
                 try:
                     await self._work(batch)
                 except Exception:
@@ -52,3 +60,21 @@ class Batches(Generic[T]):
                     self._failed(batch)
         finally:
             self._task = None
+
+    def _take(self) -> list[T]:
+        """Everything, or each tenant's share of a batch; who was served goes to the end of the line."""
+        if self._count <= SIZE:
+            batch = [item for queue in self._queues.values() for item in queue]
+            self._queues.clear()
+            self._count = 0
+            return batch
+        batch = []
+        share = max(1, SIZE // len(self._queues))
+        while len(batch) < SIZE and self._queues:
+            tenant_id = next(iter(self._queues))
+            queue = self._queues.pop(tenant_id)
+            batch += [queue.popleft() for _ in range(min(share, len(queue)))]
+            if queue:
+                self._queues[tenant_id] = queue
+        self._count -= len(batch)
+        return batch

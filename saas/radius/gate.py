@@ -1,7 +1,7 @@
 """The way of a datagram up to its handler: size, code, duplicate, device, proof. What fails is dropped and counted.
 
 Drop reasons, stable keys: too_short, bad_length, bad_attribute, unknown_code, duplicate_in_flight, unknown_nas,
-bad_authenticator, missing_message_authenticator, unproven_proxy_state (here); secret_mismatch,
+bad_authenticator, missing_message_authenticator, unproven_proxy_state, rate_limited (here); secret_mismatch,
 bad_request, store_unavailable, overload, internal_error (auth.py, acct.py).
 """
 
@@ -13,10 +13,11 @@ from typing import Final, Protocol
 
 from saas.radius import codec
 from saas.radius.authenticators import reply
-from saas.radius.codec import NAS_IDENTIFIER, STATUS_SERVER, BadPacket, Packet, parse, text
+from saas.radius.codec import HEADER, NAS_IDENTIFIER, STATUS_SERVER, BadPacket, Packet, parse, text
 from saas.radius.counters import Counters
-from saas.radius.duplicates import Duplicates, Key
+from saas.radius.duplicates import Answer, Duplicates, Key
 from saas.radius.identify import Nas, Table, normal_source
+from saas.radius.lanes import Lanes
 from saas.radius.notes import Notes
 from saas.radius.server import Address, Datagram, Listener
 
@@ -28,24 +29,32 @@ _ALIVE: Final[Mapping[str, int]] = {"auth": codec.ACCESS_ACCEPT, "acct": codec.A
 class Request:
     """A proven request, and how to answer it once. `received` in seconds since 1970; `source` in normal spelling."""
 
-    __slots__ = ("_address", "_duplicates", "_key", "_listener", "nas", "packet", "received", "source")
+    __slots__ = ("_answer", "_duplicates", "_key", "_listener", "nas", "packet", "received", "source")
 
     def __init__(
-        self, packet: Packet, nas: Nas, source: str, received: float, key: Key, listener: Listener, gate: Gate
+        self,
+        packet: Packet,
+        nas: Nas,
+        source: str,
+        received: float,
+        listener: Listener,
+        key: Key,
+        answer: Answer,
+        duplicates: Duplicates,
     ) -> None:
         self.packet = packet
         self.nas = nas
         self.source = source
         self.received = received
-        self._key = key
         self._listener = listener
-        self._duplicates = gate.duplicates
-        self._address: Address = key[0]
+        self._key = key
+        self._answer = answer
+        self._duplicates = duplicates
 
     def answer(self, octets: bytes) -> None:
         """Send the answer and remember it for retransmissions."""
-        self._duplicates.answered(self._key, octets)
-        self._listener.send(octets, self._address)
+        self._answer.octets = octets
+        self._listener.send(octets, self._key[0])
 
     def abandon(self) -> None:
         """No answer: the next try will be a new request."""
@@ -62,10 +71,13 @@ class Handler(Protocol):
 class Gate:
     """Takes batches from listeners, gives proven requests to the handler of their port."""
 
-    def __init__(self, counters: Counters, notes: Notes, handlers: Mapping[str, Handler]) -> None:
-        """`handlers`: by kind of listener, "auth" and "acct"."""
+    def __init__(
+        self, counters: Counters, notes: Notes, handlers: Mapping[str, Handler], tenant_rate: float = 0.0
+    ) -> None:
+        """`handlers`: by kind of listener, "auth" and "acct". `tenant_rate`: see Lanes, for each kind."""
         self.table = Table()
-        self.duplicates = Duplicates()
+        self._duplicates = Duplicates()
+        self._lanes = {kind: Lanes(tenant_rate) for kind in handlers}
         self._counters = counters
         self._notes = notes
         self._handlers = handlers
@@ -87,26 +99,36 @@ class Gate:
             self._handlers[listener.kind].handle(requests)
 
     def _admit(self, listener: Listener, data: bytes, address: Address, now: float) -> Request | None:
-        packet = parse(data)
-        if packet.code != _TAKES[listener.kind] and packet.code != STATUS_SERVER:
-            raise BadPacket("unknown_code")
-        key = (address, data[:20])
-        known = self.duplicates.seen(key)
+        key = (address, data[:HEADER])
+        known = self._duplicates.seen(key)
         if known is not None:
-            if not known:
-                raise BadPacket("duplicate_in_flight")
-            self._counters.replayed += 1
-            listener.send(known, address)
+            self._repeat(listener, known, address, now)
             return None
+        packet = parse(data)
+        kind = listener.kind
+        if packet.code != _TAKES[kind] and packet.code != STATUS_SERVER:
+            raise BadPacket("unknown_code")
         source = normal_source(address[0])
         nas = self._identify(packet, source, now)
-        self.duplicates.begin(key, now)
-        request = Request(packet, nas, source, now, key, listener, self)
+        lane = self._lanes[kind].of(nas.tenant_id, now)
+        if not lane.admits(now):
+            self._counters.suspect("rate_limited", (nas,), now)
+            raise BadPacket("rate_limited")
+        answer = self._duplicates.begin(key, lane, now)
+        request = Request(packet, nas, source, now, listener, key, answer, self._duplicates)
         self._counters.device(nas).last_at = now
         if packet.code == STATUS_SERVER:
-            request.answer(reply(_ALIVE[listener.kind], packet, nas.secret))
+            request.answer(reply(_ALIVE[kind], packet, nas.secret))
             return None
         return request
+
+    def _repeat(self, listener: Listener, known: Answer, address: Address, now: float) -> None:
+        if not known.lane.admits(now):
+            raise BadPacket("rate_limited")
+        if not known.octets:
+            raise BadPacket("duplicate_in_flight")
+        self._counters.replayed += 1
+        listener.send(known.octets, address)
 
     def _identify(self, packet: Packet, source: str, now: float) -> Nas:
         try:

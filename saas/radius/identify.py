@@ -24,6 +24,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from saas.radius.authenticators import Secret, proves_message, proves_request
 from saas.radius.codec import (
@@ -81,8 +82,7 @@ class Table:
         """The device that sent the packet. BadPacket "unknown_nas", "bad_authenticator",
         "missing_message_authenticator" or "unproven_proxy_state" when it is not to be answered.
         """
-        identifier = packet.first.get(NAS_IDENTIFIER)
-        named = self._identifiers.get(identifier) if identifier else None
+        named = self._identifiers.get(packet.first.get(NAS_IDENTIFIER, b""))
         if packet.proof_at or packet.code == ACCOUNTING_REQUEST:
             return self._proven(packet, source, named)
         return self._unproven(packet, source, named)
@@ -104,6 +104,8 @@ class Table:
                 yield nas
 
     def _proven(self, packet: Packet, source: str, named: Nas | None) -> Nas:
+        if named is not None and (named.roams or named.device.address == source) and _proves(packet, named.secret):
+            return named  # nearly always
         reason = "unknown_nas"
         for nas in self._candidates(source, named):
             if _proves(packet, nas.secret):
@@ -149,6 +151,7 @@ def _proves(packet: Packet, secret: Secret) -> bool:
     return proves_message(packet, secret)
 
 
+@lru_cache(maxsize=65_536)
 def normal_source(address: str) -> str:
     """A source address as the kernel spells it, IPv4 mapped into IPv6 as IPv4, without a zone."""
     if address.startswith("::ffff:") and "." in address:

@@ -1,23 +1,35 @@
 """Login records cached in the worker: a packet whose account is known waits for no store.
 
 A change message makes an entry stale at once; its age bounds what a lost message can do. What is not there is fetched
-for a whole batch in one operation.
+for a whole batch in one operation. While the store is away, accounts known for less than an hour still get in.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 
+from saas.errors import Unavailable
+from saas.radius.codec import text
 from saas.tenants.access import LoginRecord
+from saas.values import normal_username
 
 Name = tuple[str, str]  # (tenant id, user name in its normal spelling)
 Fetch = Callable[[list[Name]], Awaitable[Mapping[Name, LoginRecord]]]
 
 MAX_AGE: Final = 60.0  # seconds an account is believed
 MAX_AGE_NOBODY: Final = 5.0  # seconds it is believed that nobody has a name
-LIMIT: Final = 100_000  # entries of one tenant
+MAX_AGE_AWAY: Final = 3600.0  # seconds an account is believed while the store does not answer
+PATIENCE: Final = 0.5  # seconds the store gets: devices repeat after one or more
+RETRY: Final = 1.0  # seconds until a store that was away is asked again
+LIMIT: Final = 200_000  # accounts in a worker
+NOBODIES: Final = 1_000  # names of one tenant that nobody has
+
+_log = logging.getLogger(__name__)
 
 
 class Login:
@@ -32,9 +44,12 @@ class Login:
     def __init__(self, record: LoginRecord | None, fetched_at: float) -> None:
         self.record = record
         self.fetched_at = fetched_at
-        self.password: str | None = None
+        self.password: bytes | None = None
         self.places: tuple[tuple[str, str], ...] = ()
         self.replies: dict[str, bytes] = {}  # vendor -> the attributes of an accept that depend on nothing else
+
+
+Entries = dict[str, Login]
 
 
 class Logins:
@@ -44,20 +59,34 @@ class Logins:
         """`fetch` answers the records that exist of the names asked for; it may raise Unavailable."""
         self._fetch = fetch
         self._limit = limit
-        self._tenants: dict[str, dict[str, Login]] = {}
+        self._count = 0
+        self._tenants: dict[str, Entries] = {}
+        self._nobodies: dict[str, Entries] = {}
         self._told: Counter[str] = Counter()  # tenant -> how many changes were told of
+        self._away_until = 0.0
+        self._trusted_from = 0.0  # entries fetched before this moment may have changed unheard
+
+    def __len__(self) -> int:
+        """How many accounts are cached."""
+        return self._count
 
     def get(self, name: Name, now: float) -> Login | None:
         """The entry of a name, or None when it must be fetched. `now` is any clock in seconds, always the same one."""
         entries = self._tenants.get(name[0])
         found = entries.get(name[1]) if entries is not None else None
-        if found is None:
-            return None
-        age = now - found.fetched_at
-        return found if age < (MAX_AGE if found.record is not None else MAX_AGE_NOBODY) else None
+        if found is not None:
+            fetched_at = found.fetched_at
+            if now - fetched_at < MAX_AGE and fetched_at >= self._trusted_from:
+                return found
+            return found if now < self._away_until and now - fetched_at < MAX_AGE_AWAY else None
+        found = self._nobodies.get(name[0], {}).get(name[1])
+        return found if found is not None and now - found.fetched_at < MAX_AGE_NOBODY else None
 
     async def fetch(self, names: Iterable[Name], now: float) -> dict[Name, Login]:
-        """The entries of all these names, those not in the cache by one operation. Unavailable."""
+        """The entries of these names, those not in the cache by one operation.
+
+        A name that is not in the answer is one of which nothing is known and the store is away.
+        """
         found: dict[Name, Login] = {}
         missing: list[Name] = []
         for name in dict.fromkeys(names):
@@ -66,40 +95,79 @@ class Logins:
                 missing.append(name)
             else:
                 found[name] = entry
-        if not missing:
-            return found
-        before = {tenant_id: self._generation(tenant_id) for tenant_id, _ in missing}
-        records = await self._fetch(missing)
-        for name in missing:
-            entry = found[name] = Login(records.get(name), now)
-            # what was told of while the store was asked may not be in its answer: use it once, do not keep it
-            if self._generation(name[0]) == before[name[0]]:
-                self._keep(name, entry)
+        if missing:
+            await self._fetch_missing(found, missing, now)
         return found
 
     def account_changed(self, tenant_id: str, username: str) -> None:
         """Forget an account."""
         self._told[tenant_id] += 1
-        self._tenants.get(tenant_id, {}).pop(username, None)
+        self._nobodies.get(tenant_id, {}).pop(username, None)
+        if self._tenants.get(tenant_id, {}).pop(username, None) is not None:
+            self._count -= 1
 
     def tenant_changed(self, tenant_id: str) -> None:
         """Forget the accounts of a tenant."""
         self._told[tenant_id] += 1
-        self._tenants.pop(tenant_id, None)
+        self._nobodies.pop(tenant_id, None)
+        self._count -= len(self._tenants.pop(tenant_id, ()))
 
-    def clear(self) -> None:
-        """Forget everything: messages may have been missed."""
+    def suspect(self, now: float) -> None:
+        """Messages may have been missed until `now`: what is known serves only while the store is away."""
         self._told[""] += 1
-        self._tenants.clear()
+        self._trusted_from = now
+        self._nobodies.clear()
+
+    async def _fetch_missing(self, found: dict[Name, Login], missing: list[Name], now: float) -> None:
+        before = {tenant_id: self._generation(tenant_id) for tenant_id, _ in missing}
+        try:
+            if now < self._away_until:
+                raise Unavailable
+            async with asyncio.timeout(PATIENCE):
+                records = await self._fetch(missing)
+        except (Unavailable, TimeoutError):
+            if now >= self._away_until:
+                _log.warning("accounts cannot be read: those known for less than an hour still get in")
+            self._away_until = max(self._away_until, now + PATIENCE + RETRY)
+            known = ((name, self.get(name, now)) for name in missing)
+            found |= {name: entry for name, entry in known if entry is not None}
+            return
+        for name in missing:
+            entry = found[name] = Login(records.get(name), now)
+            # what was told of while the store was asked may not be in its answer: use it once, do not keep it
+            if self._generation(name[0]) == before[name[0]]:
+                self._keep(name, entry)
 
     def _generation(self, tenant_id: str) -> tuple[int, int]:
         return self._told[""], self._told[tenant_id]
 
     def _keep(self, name: Name, entry: Login) -> None:
+        nobodies = self._nobodies.setdefault(name[0], {})
+        nobodies.pop(name[1], None)
         entries = self._tenants.setdefault(name[0], {})
         old = entries.pop(name[1], None)
         if old is not None:
             entry.places = old.places
-        if len(entries) >= self._limit:
-            del entries[next(iter(entries))]
+            self._count -= 1
+        if entry.record is None:
+            if len(nobodies) >= NOBODIES:
+                del nobodies[next(iter(nobodies))]
+            nobodies[name[1]] = entry
+            return
+        if self._count >= self._limit:
+            self._make_room()
         entries[name[1]] = entry
+        self._count += 1
+
+    def _make_room(self) -> None:
+        """Forget the oldest tenth of the tenant that has the most: nobody's growth costs a smaller one anything."""
+        largest = max(self._tenants.values(), key=len)
+        for username in list(largest)[: len(largest) // 10 + 1]:
+            del largest[username]
+            self._count -= 1
+
+
+@lru_cache(maxsize=65_536)
+def login_name(octets: bytes) -> str:
+    """A User-Name in its normal spelling."""
+    return normal_username(text(octets))

@@ -11,9 +11,6 @@ from hashlib import sha1
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
-from Crypto.Cipher import DES
-from Crypto.Hash import MD4
-
 from saas.radius.authenticators import Secret, hide_password, hide_salted, md5, salts, unhide_password
 from saas.radius.codec import (
     CHAP_CHALLENGE,
@@ -21,10 +18,12 @@ from saas.radius.codec import (
     MICROSOFT,
     USER_NAME,
     USER_PASSWORD,
+    VENDOR_SPECIFIC,
     Packet,
     attribute,
     vendor_attribute,
 )
+from saas.security import nt_ciphers, nt_hash_hash
 
 MS_CHAP_RESPONSE: Final = 1
 MS_CHAP_ERROR: Final = 2
@@ -51,20 +50,30 @@ _SERVER_SENDS = b"On the client side, this is the receive key; on the server sid
 _MPPE_ANY = attribute("MS-MPPE-Encryption-Policy", 1) + attribute("MS-MPPE-Encryption-Types", 6)
 _MPPE_128 = attribute("MS-MPPE-Encryption-Policy", 1) + attribute("MS-MPPE-Encryption-Types", 4)
 
-Password = Callable[[], str]
+Password = Callable[[], bytes]
 
 
 class Proof(NamedTuple):
     """What a request shows of the password.
 
-    `method`: "pap", "chap", "mschapv1", "mschapv2", or "" when it carries none that we know. `garbled`: what PAP
-    uncovered is no text, so the shared secrets differ. `attributes`: what an Access-Accept must carry.
+    `method`: "pap", "chap", "mschapv1", "mschapv2", "eap" and its kinds, or "" when it carries none that we know.
+    `garbled`: what PAP uncovered is no text, so the shared secrets differ. `attributes`: what an Access-Accept must
+    carry. EAP alone says more, see eap.py: `challenge`, what an Access-Challenge carries when one must follow; `slot`,
+    the concurrency token of the dialogue; `fault`, what the refusal is to be called if the password is not right.
     """
 
     method: str
     right: bool
     garbled: bool = False
     attributes: bytes = b""
+    challenge: bytes = b""
+    slot: str = ""
+    fault: str = "password"
+
+
+_PAP: Final = Proof("pap", True)
+_WRONG_PAP: Final = Proof("pap", False)
+_GARBLED_PAP: Final = Proof("pap", False, garbled=True)
 
 
 def check(packet: Packet, secret: Secret, password: Password | None, nt_hash: bytes | None) -> Proof:
@@ -72,10 +81,11 @@ def check(packet: Packet, secret: Secret, password: Password | None, nt_hash: by
 
     `password` is called for PAP and CHAP only; MS-CHAP takes the NT hash.
     """
-    if (response := packet.vendor(MICROSOFT, MS_CHAP2_RESPONSE)) is not None:
-        return _mschapv2(packet, secret, response, nt_hash)
-    if (response := packet.vendor(MICROSOFT, MS_CHAP_RESPONSE)) is not None:
-        return _mschapv1(packet, secret, response, nt_hash)
+    if VENDOR_SPECIFIC in packet.first:
+        if (response := packet.vendor(MICROSOFT, MS_CHAP2_RESPONSE)) is not None:
+            return _mschapv2(packet, secret, response, nt_hash)
+        if (response := packet.vendor(MICROSOFT, MS_CHAP_RESPONSE)) is not None:
+            return _mschapv1(packet, secret, response, nt_hash)
     if USER_PASSWORD in packet.first:
         return _pap(packet, secret, password)
     if CHAP_PASSWORD in packet.first:
@@ -100,9 +110,9 @@ def error(packet: Packet, code: int, message: str) -> bytes:
 
 def _pap(packet: Packet, secret: Secret, password: Password | None) -> Proof:
     given = unhide_password(packet.first[USER_PASSWORD], secret, packet.authenticator)
-    if given is None or _garbled(given):
-        return Proof("pap", False, garbled=True)
-    return Proof("pap", password is not None and compare_digest(given, password().encode()))
+    if given is not None and password is not None and compare_digest(given, password()):
+        return _PAP
+    return _WRONG_PAP if given is not None and not _garbled(given) else _GARBLED_PAP
 
 
 def _garbled(given: bytes) -> bool:
@@ -130,7 +140,7 @@ def _mschapv1(packet: Packet, secret: Secret, response: bytes, nt_hash: bytes | 
     if not compare_digest(challenge_response(challenge, nt_hash), response[26:50]):
         return Proof("mschapv1", False)
     # RFC 2548 section 2.4.1: LM key (8, left empty, hence 128 bits only), NT key (16), padding (8)
-    keys = bytes(8) + _md4(nt_hash) + bytes(8)
+    keys = bytes(8) + nt_hash_hash(nt_hash) + bytes(8)
     hidden = hide_password(keys, secret, packet.authenticator)
     return Proof("mschapv1", True, attributes=vendor_attribute(MICROSOFT, MS_CHAP_MPPE_KEYS, hidden) + _MPPE_128)
 
@@ -143,28 +153,28 @@ def _mschapv2(packet: Packet, secret: Secret, response: bytes, nt_hash: bytes | 
     answer = response[26:50]
     if not compare_digest(challenge_response(hashed, nt_hash), answer):
         return Proof("mschapv2", False)
-    success = authenticator_response(nt_hash, answer, hashed)
+    success = vendor_attribute(
+        MICROSOFT, MS_CHAP2_SUCCESS, response[:1] + authenticator_response(nt_hash, answer, hashed).encode()
+    )
+    return Proof("mschapv2", True, attributes=success + mppe_attributes(packet, secret, nt_hash, answer))
+
+
+def mppe_attributes(packet: Packet, secret: Secret, nt_hash: bytes, answer: bytes) -> bytes:
+    """The keys that follow from an NT response of MS-CHAPv2, hidden in the answer to this packet (RFC 2548 2.4.2)."""
     send, receive = mppe_keys(nt_hash, answer)
     one, other = salts(2)
-    return Proof(
-        "mschapv2",
-        True,
-        attributes=b"".join(
-            (
-                vendor_attribute(MICROSOFT, MS_CHAP2_SUCCESS, response[:1] + success.encode()),
-                vendor_attribute(MICROSOFT, MS_MPPE_SEND_KEY, hide_salted(send, secret, packet.authenticator, one)),
-                vendor_attribute(
-                    MICROSOFT, MS_MPPE_RECV_KEY, hide_salted(receive, secret, packet.authenticator, other)
-                ),
-                _MPPE_ANY,
-            )
-        ),
+    return b"".join(
+        (
+            vendor_attribute(MICROSOFT, MS_MPPE_SEND_KEY, hide_salted(send, secret, packet.authenticator, one)),
+            vendor_attribute(MICROSOFT, MS_MPPE_RECV_KEY, hide_salted(receive, secret, packet.authenticator, other)),
+            _MPPE_ANY,
+        )
     )
 
 
-def chap_response(identifier: int, password: str, challenge: bytes) -> bytes:
+def chap_response(identifier: int, password: bytes, challenge: bytes) -> bytes:
     """MD5 of identifier, password and challenge (RFC 1994 section 4.1)."""
-    digest: bytes = md5(bytes((identifier,)) + password.encode() + challenge).digest()
+    digest: bytes = md5(bytes((identifier,)) + password + challenge).digest()
     return digest
 
 
@@ -180,34 +190,20 @@ def challenge_hash(peer_challenge: bytes, challenge: bytes, username: bytes) -> 
 
 def challenge_response(challenge: bytes, nt_hash: bytes) -> bytes:
     """The 24-octet NT response (RFC 2433 A.5, RFC 2759 8.5): three times DES, keyed by thirds of the hash."""
-    padded = nt_hash + bytes(5)
-    return b"".join(DES.new(_des_key(padded[at : at + 7]), DES.MODE_ECB).encrypt(challenge) for at in (0, 7, 14))
+    return b"".join(cipher.update(challenge) for cipher in nt_ciphers(nt_hash))
 
 
 def authenticator_response(nt_hash: bytes, answer: bytes, hashed: bytes) -> str:
     """``S=`` and 40 hexadecimal digits, by which the server shows that it knows the password (RFC 2759 8.7)."""
-    digest = sha1(_md4(nt_hash) + answer + _SIGNING).digest()
+    digest = sha1(nt_hash_hash(nt_hash) + answer + _SIGNING).digest()
     return "S=" + sha1(digest + hashed + _ITERATION).hexdigest().upper()
 
 
 def mppe_keys(nt_hash: bytes, answer: bytes) -> tuple[bytes, bytes]:
     """(send, receive) start keys of 128 bits as the device needs them (RFC 3079 sections 3.2 to 3.4)."""
-    master = sha1(_md4(nt_hash) + answer + _MASTER).digest()[:16]
+    master = sha1(nt_hash_hash(nt_hash) + answer + _MASTER).digest()[:16]
     return _start_key(master, _SERVER_SENDS), _start_key(master, _CLIENT_SENDS)
 
 
 def _start_key(master: bytes, magic: bytes) -> bytes:
     return sha1(master + bytes(40) + magic + b"\xf2" * 40).digest()[:16]
-
-
-def _md4(octets: bytes) -> bytes:
-    return MD4.new(octets).digest()
-
-
-def _des_key(seven: bytes) -> bytes:
-    """56 bits with room for a parity bit in each octet; DES ignores the parity."""
-    bits = int.from_bytes(seven, "big")
-    return bytes(bits >> shift & 0x7F for shift in range(49, -1, -7)).translate(_SHIFTED)
-
-
-_SHIFTED = bytes(octet << 1 & 0xFF for octet in range(256))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Final
 
 from saas.tenants.journal import Note
 from saas.tenants.lines import Learnt
 from saas.tenants.refusals import Refusal, UnknownNas
 
-LIMIT: Final = 2_000  # of each kind, between two hand-overs; the counters still count what is left out
+# Between two hand-overs; the counters still count what is left out.
+TENANT_LIMIT: Final = 200  # refusals of one tenant, so that a storm at one hides nobody else's
+LIMIT: Final = 2_000  # unknown devices
 
 
 class Notes:
@@ -16,17 +19,19 @@ class Notes:
     an account the first.
     """
 
-    def __init__(self, pool: str, limit: int = LIMIT) -> None:
+    def __init__(self, pool: str, limit: int = LIMIT, tenant_limit: int = TENANT_LIMIT) -> None:
         self._pool = pool
         self._limit = limit
-        self._refusals: list[Refusal] = []
+        self._tenant_limit = tenant_limit
+        self._refusals: defaultdict[str, list[Refusal]] = defaultdict(list)
         self._unknown: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._learnt: dict[str, Learnt] = {}
 
     def refused(self, refusal: Refusal) -> None:
         """A login was refused."""
-        if len(self._refusals) < self._limit:
-            self._refusals.append(refusal)
+        of_tenant = self._refusals[refusal.tenant_id]
+        if len(of_tenant) < self._tenant_limit:
+            of_tenant.append(refusal)
 
     def unknown_nas(self, source: str, identifier: str, cause: str, now: float) -> None:
         """A packet came from a device that is not known or did not prove itself; `cause` is the drop reason."""
@@ -42,12 +47,12 @@ class Notes:
 
     def take(self) -> list[Note]:
         """Everything since the last call."""
-        refusals, self._refusals = self._refusals, []
+        refusals, self._refusals = self._refusals, defaultdict(list)
         unknown, self._unknown = self._unknown, {}
         learnt, self._learnt = self._learnt, {}
         pool = self._pool
         return [
-            *refusals,
+            *(refusal for of_tenant in refusals.values() for refusal in of_tenant),
             *learnt.values(),
             *(UnknownNas(pool, *key, count=count, at=at) for key, (count, at) in unknown.items()),
         ]

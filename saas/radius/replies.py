@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from struct import Struct
 from typing import Final
 
 from saas.i18n import N_, catalogue
@@ -13,6 +14,8 @@ from saas.radius.vendors import vendor
 from saas.tenants.access import LoginRecord, octets_share
 
 LEAST_INTERIM: Final = 60  # seconds (RFC 2869 section 5.16)
+
+_TIMES: Final = Struct("!BBIBBI")  # Session-Timeout and Acct-Interim-Interval with their heads
 
 GENERIC: Final = N_("Wrong user name or password.")
 # What the subscriber reads, by the rule that failed. Only who knew the password is told more than GENERIC.
@@ -93,8 +96,8 @@ def times(session_timeout: int, interim_interval: int, vendor_key: str) -> bytes
     """
     timeout = max(session_timeout, vendor(vendor_key).least_timeout)
     interval = max(interim_interval, LEAST_INTERIM)
-    interval += random.randrange(interval // 10 + 1)
-    return b"\x1b\x06" + timeout.to_bytes(4, "big") + b"\x55\x06" + interval.to_bytes(4, "big")
+    interval += int(random.random() * (interval // 10 + 1))
+    return _TIMES.pack(27, 6, timeout, 85, 6, interval)
 
 
 def refusal_text(reason: str, locale: str) -> str:

@@ -1,7 +1,9 @@
 """Sockets: batches of datagrams in, answers out.
 
 A socket is drained in one wake-up of the loop, up to a bound, so that a burst costs one round of work and a flood
-cannot starve the rest. Workers share a port by SO_REUSEPORT; the kernel keeps one source on one worker.
+cannot starve the rest. Workers share a port by SO_REUSEPORT; the kernel keeps one source on one worker. A socket that
+is bound to every address answers from the one that was asked (RFC 2865 section 3), which the kernel tells with each
+datagram (RFC 3542 section 6, IP_PKTINFO); one that is bound to a single address need not ask.
 """
 
 from __future__ import annotations
@@ -9,13 +11,22 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import Any, Final
 
 RECEIVE_BUFFER: Final = 8 * 2**20  # octets asked for; the kernel may grant less (net.core.rmem_max)
 BATCH: Final = 256  # datagrams in one wake-up
 DATAGRAM: Final = 4097  # one octet more than the largest packet
 
-Address = tuple[Any, ...]
+# How a socket is asked to tell the address that a datagram was sent to; IP_PKTINFO is 8 in Linux, Python has no name
+_TELL: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, 8),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
+}
+
+Address = tuple[
+    Any, ...
+]  # host and port first; a wildcard socket adds what it must say to answer from the same address
 Datagram = tuple[bytes, Address]
 Receiver = Callable[["Listener", list[Datagram]], None]
 
@@ -28,6 +39,11 @@ class Listener:
         self._receive = receive
         self._socket = bind(host, port)
         self.port: int = self._socket.getsockname()[1]
+        self._receive_one: Callable[[int], Datagram] = self._socket.recvfrom
+        self._send_one: Callable[[bytes, Address], Any] = self._socket.sendto
+        if ip_address(host).is_unspecified:
+            self._socket.setsockopt(*_TELL[self._socket.family], 1)
+            self._receive_one, self._send_one = self._receive_told, self._send_told
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self) -> None:
@@ -49,13 +65,20 @@ class Listener:
     def send(self, octets: bytes, address: Address) -> None:
         """Send an answer. One that the kernel cannot take now is lost, as on any network: the device asks again."""
         try:
-            self._socket.sendto(octets, address)
+            self._send_one(octets, address)
         except OSError:
             return
 
+    def _receive_told(self, size: int) -> Datagram:
+        data, told, _, source = self._socket.recvmsg(size, 64)
+        return data, (*source[:2], *told)
+
+    def _send_told(self, octets: bytes, address: Address) -> None:
+        self._socket.sendmsg([octets], address[2:], 0, address[:2])
+
     def _drain(self) -> None:
         batch: list[Datagram] = []
-        receive = self._socket.recvfrom
+        receive = self._receive_one
         try:
             while len(batch) < BATCH:
                 batch.append(receive(DATAGRAM))

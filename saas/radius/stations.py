@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from saas.values import normal_mac
 
@@ -14,6 +15,7 @@ _MAC = re.compile(
 )
 
 
+@lru_cache(maxsize=65_536)
 def station(octets: bytes | None) -> str:
     """A MAC address as AA-BB-CC-DD-EE-FF, anything else (an IP address with a port, a telephone number) as it came."""
     if not octets:

@@ -6,6 +6,7 @@ Text without spaces, because some devices keep no octets that are not.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -27,7 +28,7 @@ class Tokens:
     """Signs and reads with a key made for this purpose alone."""
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self._keyed = hashlib.blake2s(key=key, digest_size=12)
 
     def sign(self, tenant_id: str, token: SessionToken) -> bytes:
         """The octets of a Class attribute; far below its 253."""
@@ -44,5 +45,6 @@ class Tokens:
         return NONE
 
     def _mac(self, tenant_id: str, body: bytes) -> bytes:
-        digest = hmac.digest(self._key, tenant_id.encode() + b"\0" + body, "sha256")
-        return digest[:12].hex().encode()
+        mac = self._keyed.copy()  # keyed BLAKE2 is a MAC (RFC 7693 section 2.9), at half the cost of an HMAC
+        mac.update(tenant_id.encode() + b"\0" + body)
+        return mac.hexdigest().encode()

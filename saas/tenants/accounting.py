@@ -8,16 +8,14 @@ end is another session under a reused id. Totals only grow: an event that comes 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from saas.values import from_epoch, new_id, normal_mac, normal_username, utcnow
 
 
-@dataclass(frozen=True, slots=True)
-class AcctEvent:
+class AcctEvent(NamedTuple):
     """One Accounting-Request (RFC 2866, RFC 2869), normalised. None and "" mean that the attribute was not there.
 
     Octets and packets are totals since the session began; gigawords are folded in. Input is what the device received

@@ -13,8 +13,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, fields
-from operator import attrgetter
+from dataclasses import asdict
 from typing import NamedTuple
 
 from saas.errors import Unavailable
@@ -34,8 +33,6 @@ Note = Refusal | UnknownNas | Learnt
 log = logging.getLogger(__name__)
 
 _FORMAT = 1
-_NAMES = tuple(field.name for field in fields(AcctEvent))
-_VALUES = attrgetter(*_NAMES)
 _POOLS = "pools"  # the set of pools that have written
 _PATIENCE = 1.0  # seconds that Redis gets before the other store is used: devices repeat after three
 _STREAM_LIMIT = 32  # groups read from a stream at a time
@@ -151,7 +148,7 @@ async def backlog(ps: PlatformScope) -> int:
 
 def encode(events: Sequence[AcctEvent]) -> bytes:
     """A group as it is stored."""
-    return json.dumps([_FORMAT, [_VALUES(event) for event in events]], separators=(",", ":")).encode()
+    return json.dumps([_FORMAT, events], separators=(",", ":")).encode()
 
 
 def decode(data: bytes) -> tuple[AcctEvent, ...]:

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 VENDORS = {
     "openvpn": N_("OpenVPN"),
+    "strongswan": N_("strongSwan (IKEv2)"),
     "pptpd": N_("pptpd / xl2tpd (pppd)"),
     "mikrotik": N_("MikroTik RouterOS"),
     "accel-ppp": "accel-ppp",

@@ -10,6 +10,39 @@ from saas.tenants.nas import Nas
 
 _WIDE_PORT = 9999
 
+_IKEV2 = """\
+connections {{
+    openpns {{
+        version = 2
+        unique = never
+        send_cert = always
+        dpd_delay = 30s
+        pools = radius, openpns
+        local {{
+            auth = pubkey
+            certs = gateway.pem
+            id = {name}
+        }}
+        remote {{
+            auth = eap-radius
+            eap_id = %any
+        }}
+        children {{
+            openpns {{
+                local_ts = 0.0.0.0/0
+                dpd_action = clear
+            }}
+        }}
+    }}
+}}
+pools {{
+    openpns {{
+        addrs = 10.10.10.0/24
+        dns = 223.5.5.5, 1.1.1.1
+    }}
+}}
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
@@ -130,6 +163,48 @@ radius-config-file /etc/radiusclient/radiusclient.conf
     ]
 
 
+def _strongswan(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    """`load = 2` puts the plugin before the pool, so that an account's own address wins. Which session may begin is
+    for RADIUS to decide: `unique = never`.
+    """
+    plugin = f"""\
+eap-radius {{
+    load = 2
+    accounting = yes
+    accounting_send_class = yes
+    accounting_close_on_timeout = no
+    station_id_with_port = no
+    nas_identifier = "{nas["identifier"]}"
+    servers {{
+        openpns {{
+            address = {engine.host}
+            auth_port = {engine.auth_port}
+            acct_port = {engine.acct_port}
+            secret = "{secret}"
+        }}
+    }}
+    dae {{
+        enable = yes
+        port = {nas["coa_port"]}
+        secret = "{secret}"
+    }}
+}}
+"""
+    server = _IKEV2.format(name=nas["ddns"] or nas["address"] or "vpn.example.com")
+    install = """\
+apt-get install charon-systemd strongswan-swanctl libcharon-extra-plugins
+chmod 600 /etc/strongswan.d/charon/eap-radius.conf
+cp fullchain.pem /etc/swanctl/x509/gateway.pem
+cp privkey.pem /etc/swanctl/private/gateway.pem
+systemctl restart strongswan
+"""
+    return [
+        Snippet(N_("Settings of the RADIUS plugin"), "/etc/strongswan.d/charon/eap-radius.conf", plugin),
+        Snippet(N_("IKEv2 for phones and computers"), "/etc/swanctl/conf.d/openpns.conf", server),
+        Snippet(N_("Install it, with the certificate of the name above, and restart"), "shell", install),
+    ]
+
+
 def _mikrotik(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
     minutes, seconds = divmod(engine.interim_interval, 60)
     commands = f"""\
@@ -164,6 +239,7 @@ def ready(vendor: str) -> list[str]:
 
 _RENDER: dict[str, Callable[[Nas, str, EngineFacts], list[Snippet]]] = {
     "openvpn": _openvpn,
+    "strongswan": _strongswan,
     "pptpd": _pppd,
     "mikrotik": _mikrotik,
     "standard": _standard,

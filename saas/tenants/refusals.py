@@ -30,7 +30,7 @@ class Refusal:
     account_id: str  # "" = no such account
     reason: str
     data: Mapping[str, Any]
-    method: str  # "pap", "chap", "mschap", "mschapv2" …
+    method: str  # "pap", "chap", "mschapv1", "mschapv2", "eap-mschapv2", "eap-md5", "eap"; "" = none that we know
     calling_station_id: str
     source: str  # the packet's source address
     at: float  # seconds since 1970, UTC

@@ -67,8 +67,6 @@ end
 local function track(key, op, sid, lifetime, device, slot)
   if op == 'start' or op == 'interim' then
     live(key, op, sid, lifetime, device, slot)
-  elseif op == 'release' then
-    call('HDEL', key, 'p:' .. slot)
   elseif op == 'free' then
     call('HDEL', key, 'o:' .. sid)
   else
@@ -166,7 +164,7 @@ return table.concat(answers, ',')
 class SlotRequest(NamedTuple):
     """An attempt that has passed every other rule and wants one of the account's sessions.
 
-    `slot` is a fresh random token; it travels to the device in Class and comes back with accounting.
+    `slot` is a fresh token, unique in the cloud; it travels to the device in Class and comes back with accounting.
     """
 
     tenant_id: str
@@ -193,11 +191,6 @@ async def reserve(ps: PlatformScope, requests: Sequence[SlotRequest]) -> list[in
         return [None if request.limit else 0 for request in requests]
     answers = iter(counts)
     return [next(answers) if request.limit else 0 for request in requests]
-
-
-async def release(ps: PlatformScope, requests: Sequence[SlotRequest]) -> None:
-    """Give pending slots back, of logins that were refused after all. Best effort: they lapse anyway."""
-    await _quietly(ps.kv, [(_key(r.tenant_id, r.account_id), "release", "", 0, "", r.slot) for r in requests])
 
 
 async def occupied(scope: Scope, account_id: str, nas_id: str = "", calling_station_id: str = "") -> int | None:

@@ -133,7 +133,7 @@ async def test_class_tells_account_and_slot(ps: PlatformScope, world: World, gat
         await device.accounting("start", "another-name", "s1", {"Class": token})
     (event,) = await recorded(ps, world.acme)
     assert event.account_id == world.acme.account["_id"]
-    assert len(event.slot) == 16
+    assert event.slot
 
 
 async def test_a_class_of_another_tenant_is_worth_nothing(ps: PlatformScope, world: World, gateway: Gateway) -> None:

@@ -26,10 +26,10 @@ class Work:
 async def test_what_arrives_while_a_batch_is_worked_on_makes_up_the_next() -> None:
     work = Work()
     batches = Batches(work.do, work.failed.extend)
-    batches.add([1])
+    batches.add("t", 1)
     await asyncio.sleep(0)
     for number in (2, 3, 4):
-        assert batches.add([number]) == []
+        assert batches.add("t", number)
     work.go.set()
     await batches.idle()
     assert work.done == [[1], [2, 3, 4]]
@@ -39,9 +39,9 @@ async def test_a_failed_batch_is_handed_back_and_the_next_goes_on(expect_log: Ca
     expect_log("a batch of 1 requests failed")
     work = Work()
     batches = Batches(work.do, work.failed.extend)
-    batches.add([13])
+    batches.add("t", 13)
     await asyncio.sleep(0)
-    batches.add([14])
+    batches.add("t", 14)
     work.go.set()
     await batches.idle()
     assert (work.failed, work.done) == ([13], [[14]])
@@ -50,11 +50,25 @@ async def test_a_failed_batch_is_handed_back_and_the_next_goes_on(expect_log: Ca
 async def test_the_queue_and_its_batches_are_bounded() -> None:
     work = Work()
     batches = Batches(work.do, work.failed.extend)
-    assert batches.add(range(LIMIT + 5)) == range(LIMIT, LIMIT + 5)
+    assert [batches.add("t", number) for number in range(LIMIT + 5)] == [True] * LIMIT + [False] * 5
     work.go.set()
     await batches.idle()
     assert max(map(len, work.done)) == SIZE
     assert sum(map(len, work.done)) == LIMIT
+
+
+async def test_a_tenant_that_floods_leaves_the_others_their_share() -> None:
+    work = Work()
+    batches = Batches(work.do, work.failed.extend)
+    for number in range(LIMIT):
+        batches.add("loud", number)
+    for tenant in ("a", "b", "c"):
+        assert batches.add(tenant, -1), "room is counted for each tenant"
+    work.go.set()
+    await batches.idle()
+    assert work.done[0].count(-1) == 3, "whoever has little is served in the first batch"
+    loud = [number for batch in work.done for number in batch if number >= 0]
+    assert loud == list(range(LIMIT)), "and the loud one in the order of its arrival"
 
 
 async def test_idle_without_work_is_at_once() -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 
 import pytest
 
 from saas.errors import Unavailable
 from saas.radius import logins as logins_module
-from saas.radius.duplicates import IN_FLIGHT, Duplicates
+from saas.radius.duplicates import Duplicates
+from saas.radius.lanes import Lane, Lanes
 from saas.radius.logins import Logins, Name
 from saas.radius.names import INTERVAL, Names, resolve
 from saas.radius.notes import Notes
 from saas.tenants.access import LoginRecord
-from saas.tenants.refusals import UnknownNas
+from saas.tenants.refusals import Refusal, UnknownNas
 from tests.radius.test_identify import dynamic
 
 KEY = (("198.51.100.1", 1024), b"header")
+LANE = Lane(0, 0.0)
 
 
 def record(tenant_id: str, username: str) -> LoginRecord:
@@ -66,31 +69,50 @@ class Accounts:
 def test_a_request_is_new_then_in_flight_then_answered() -> None:
     cache = Duplicates()
     assert cache.seen(KEY) is None
-    cache.begin(KEY, 0.0)
-    assert cache.seen(KEY) == IN_FLIGHT
-    cache.answered(KEY, b"answer")
-    assert cache.seen(KEY) == b"answer"
+    answer = cache.begin(KEY, LANE, 0.0)
+    assert cache.seen(KEY) is answer and answer.octets == b"" and answer.lane is LANE
     cache.forget(KEY)
     assert cache.seen(KEY) is None
 
 
 def test_an_answer_is_remembered_for_its_time_and_then_forgotten() -> None:
     cache = Duplicates(ttl=10.0)
-    cache.begin((("x", 0), b""), 100.0)
-    cache.begin(KEY, 100.0)
-    cache.answered(KEY, b"answer")
-    cache.begin((("x", 1), b""), 110.0)
-    assert cache.seen(KEY) == b"answer"
-    cache.begin((("x", 2), b""), 120.0)
+    cache.begin((("x", 0), b""), LANE, 100.0)
+    answer = cache.begin(KEY, LANE, 100.0)
+    cache.begin((("x", 1), b""), LANE, 110.0)
+    assert cache.seen(KEY) is answer
+    cache.begin((("x", 2), b""), LANE, 120.0)
     assert cache.seen(KEY) is None
 
 
 def test_the_number_of_answers_is_bounded() -> None:
     cache = Duplicates(ttl=1e9, limit=10)
     for port in range(100):
-        cache.begin((("x", port), b""), 1.0)
+        cache.begin((("x", port), b""), LANE, 1.0)
     assert sum(cache.seen((("x", port), b"")) is not None for port in range(100)) <= 20
-    assert cache.seen((("x", 99), b"")) == IN_FLIGHT
+    assert cache.seen((("x", 99), b"")) is not None
+
+
+# rates
+
+
+def test_a_lane_lets_its_rate_through_and_a_burst_after_quiet() -> None:
+    lane = Lane(10, 100.0)
+    assert sum(lane.admits(100.0) for _ in range(50)) == 20
+    assert sum(lane.admits(100.5) for _ in range(50)) == 5
+    assert sum(lane.admits(1000.0) for _ in range(50)) == 20
+    assert not lane.admits(900.0), "a clock that was set back grants nothing"
+
+
+def test_a_lane_without_rate_is_without_limit() -> None:
+    lane = Lane(0, 100.0)
+    assert all(lane.admits(100.0) for _ in range(1000))
+
+
+def test_each_tenant_has_a_lane_of_its_own() -> None:
+    lanes = Lanes(1)
+    assert [lanes.of("loud", 0.0).admits(0.0) for _ in range(3)] == [True, True, False]
+    assert lanes.of("quiet", 0.0).admits(0.0)
 
 
 # accounts
@@ -128,7 +150,7 @@ async def test_a_change_forgets_the_account_or_the_tenant_and_nobody_else() -> N
         elif change == "tenant":
             cache.tenant_changed("t")
         else:
-            cache.clear()
+            cache.suspect(1.0)
         return [name for name in names if cache.get(name, 0.0)]
 
     assert await kept_after("account") == [("t", "bob"), ("u", "alice")]
@@ -147,7 +169,7 @@ async def test_what_changed_while_it_was_fetched_is_not_kept(change: str) -> Non
         elif change == "tenant":
             cache.tenant_changed("t")
         else:
-            cache.clear()
+            cache.suspect(0.0)
 
     store.during = during  # type: ignore[method-assign]
     found = await cache.fetch([("t", "alice")], 0.0)
@@ -155,22 +177,71 @@ async def test_what_changed_while_it_was_fetched_is_not_kept(change: str) -> Non
     assert cache.get(("t", "alice"), 0.0) is None
 
 
-async def test_guessing_names_at_one_tenant_empties_no_other() -> None:
-    cache = Logins(Accounts(("u", "alice")).fetch, limit=10)
-    await cache.fetch([("u", "alice")], 0.0)
+async def test_guessing_names_at_one_tenant_empties_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins_module, "NOBODIES", 10)
+    known: list[Name] = [("t", "alice"), ("u", "alice")]
+    cache = Logins(Accounts(*known).fetch, limit=3)
+    await cache.fetch(known, 0.0)
     guesses: Sequence[Name] = [("t", f"guess-{number}") for number in range(50)]
     await cache.fetch(guesses, 0.0)
-    assert cache.get(("u", "alice"), 0.0) is not None
+    assert all(cache.get(name, 0.0) is not None for name in known)
     assert sum(cache.get(name, 0.0) is not None for name in guesses) == 10
 
 
-async def test_a_store_that_is_away_is_told_and_nothing_is_kept() -> None:
+async def test_the_number_of_accounts_is_bounded_and_the_largest_tenant_gives_way() -> None:
+    small: list[Name] = [("s", "alice"), ("s", "bob")]
+    large: list[Name] = [("l", f"user-{number}") for number in range(100)]
+    cache = Logins(Accounts(*small, *large).fetch, limit=20)
+    await cache.fetch(small, 0.0)
+    for name in large:
+        await cache.fetch([name], 0.0)
+    assert all(cache.get(name, 0.0) is not None for name in small)
+    assert cache.get(large[-1], 0.0) is not None
+    assert len(cache) == sum(cache.get(name, 0.0) is not None for name in [*small, *large]) <= 20
+
+
+async def test_a_store_that_is_away_leaves_strangers_unknown(expect_log: Callable[[str], None]) -> None:
+    expect_log("accounts cannot be read")
     store = Accounts(("t", "alice"))
     store.away = True
     cache = Logins(store.fetch)
-    with pytest.raises(Unavailable):
-        await cache.fetch([("t", "alice")], 0.0)
+    assert await cache.fetch([("t", "alice")], 0.0) == {}
     assert cache.get(("t", "alice"), 0.0) is None
+
+
+async def test_accounts_that_are_known_outlive_an_absent_store_for_an_hour(expect_log: Callable[[str], None]) -> None:
+    expect_log("accounts cannot be read")
+    name = ("t", "alice")
+    store = Accounts(name)
+    cache = Logins(store.fetch)
+    await cache.fetch([name], 0.0)
+    store.away = True
+    old = logins_module.MAX_AGE + 1
+    assert cache.get(name, old) is None, "asked for first"
+    assert (await cache.fetch([name], old))[name].record is not None
+    assert cache.get(name, old + 0.1) is not None, "and then not asked for again for a while"
+    assert len(store.asked) == 2
+    assert await cache.fetch([name], logins_module.MAX_AGE_AWAY + 1) == {}
+    store.away = False
+    assert (await cache.fetch([name], logins_module.MAX_AGE_AWAY + 60))[name].record is not None
+
+
+async def test_a_store_that_hangs_is_as_good_as_away(
+    monkeypatch: pytest.MonkeyPatch, expect_log: Callable[[str], None]
+) -> None:
+    expect_log("accounts cannot be read")
+    monkeypatch.setattr(logins_module, "PATIENCE", 0.01)
+    name = ("t", "alice")
+    store = Accounts(name)
+    cache = Logins(store.fetch)
+    await cache.fetch([name], 0.0)
+    cache.suspect(1.0)
+
+    async def hang() -> None:
+        await asyncio.Event().wait()
+
+    store.during = hang  # type: ignore[method-assign]
+    assert (await cache.fetch([name], 2.0))[name].record is not None
 
 
 # host names
@@ -254,3 +325,19 @@ def test_unknown_devices_are_counted_and_bounded() -> None:
     assert taken[0] == UnknownNas("shared", "198.51.100.1", "x" * 64, "unknown_nas", count=3, at=5.0)
     assert len(taken) == 2
     assert notes.take() == []
+
+
+def test_a_storm_of_refusals_at_one_tenant_hides_nobody_elses() -> None:
+    notes = Notes("shared", tenant_limit=2)
+    for number in range(5):
+        notes.refused(refusal("loud", f"user-{number}"))
+    notes.refused(refusal("quiet", "alice"))
+    assert [(note.tenant_id, note.username) for note in notes.take() if isinstance(note, Refusal)] == [
+        ("loud", "user-0"),
+        ("loud", "user-1"),
+        ("quiet", "alice"),
+    ]
+
+
+def refusal(tenant_id: str, username: str) -> Refusal:
+    return Refusal(tenant_id, "nas_1", username, "", "password", {}, "pap", "", "198.51.100.1", 5.0)

@@ -30,7 +30,7 @@ def request(*attributes: bytes, name: bytes = NAME) -> Packet:
 def check(packet: Packet, password: str | None = PASSWORD, secret: Secret = SECRET) -> methods.Proof:
     if password is None:
         return methods.check(packet, secret, None, None)
-    return methods.check(packet, secret, lambda: password, nt_hash(password))
+    return methods.check(packet, secret, password.encode, nt_hash(password))
 
 
 def pap(password: bytes) -> Packet:
@@ -91,7 +91,7 @@ def test_pap_that_is_no_block_is_garbled() -> None:
 
 
 def test_chap_by_its_challenge_attribute() -> None:
-    response = b"\5" + methods.chap_response(5, PASSWORD, b"challenge of any length")
+    response = b"\5" + methods.chap_response(5, PASSWORD.encode(), b"challenge of any length")
     packet = request(plain(codec.CHAP_PASSWORD, response), plain(codec.CHAP_CHALLENGE, b"challenge of any length"))
     assert check(packet) == methods.Proof("chap", True)
     assert check(packet, "other") == methods.Proof("chap", False)
@@ -99,7 +99,7 @@ def test_chap_by_its_challenge_attribute() -> None:
 
 
 def test_chap_by_the_request_authenticator() -> None:
-    packet = request(plain(codec.CHAP_PASSWORD, b"\5" + methods.chap_response(5, PASSWORD, AUTHENTICATOR)))
+    packet = request(plain(codec.CHAP_PASSWORD, b"\5" + methods.chap_response(5, PASSWORD.encode(), AUTHENTICATOR)))
     assert check(packet).right
 
 
