@@ -2,19 +2,23 @@
 
 Rules are asked in order and the first that fails is the reason. Passwords come before whatever would tell a stranger
 about the account, and device, tenant and account before passwords (see RFC 2865 section 2 for the exchange). The engine
-needs the reason alone, for every packet; a reader can be told what each rule says, and that is worked out when asked.
+needs the reason alone, for every packet, and asks the rules that an account can fail at all: which these are is found
+once for each record. A reader can be told what every rule says, and that is worked out when asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from saas.tenants.ports import vlan_of
 from saas.tenants.windows import Window
 
 MAX_TIMEOUT = 2**31 - 1  # devices read Session-Timeout as a signed number
+
+Passes = Callable[["LoginRequest", "LoginRecord"], bool]
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class LoginRecord:
     address_pool: str  # "" = none
     static_ip: str  # "" = none
     interim_interval: int  # seconds
-    max_session_time: int  # seconds; 0 = no limit
+    max_session_time: int  # seconds, at most MAX_TIMEOUT; 0 = no limit
     octets_left: int | None = None  # of what was paid, None = not limited; below 0 by what one interim interval carried
     seconds_left: int | None = None
     counted: str = "both"  # the direction whose octets count: "both", "down", "up"
@@ -56,6 +60,11 @@ class LoginRecord:
     ipv6_pool: str = ""
     delegated_pool: str = ""
     idle_timeout: int = 0  # seconds; 0 = none
+    asked: tuple[tuple[str, Passes], ...] = field(init=False, repr=False, compare=False)  # the rules it can fail
+
+    def __post_init__(self) -> None:
+        asked = tuple((name, passes) for name, passes, _, can_fail in _RULES if can_fail(self))
+        object.__setattr__(self, "asked", _SHARED.setdefault(asked, asked))
 
 
 class LoginRequest(NamedTuple):
@@ -116,7 +125,7 @@ class Decision:
         rules = [Rule("tenant", request.tenant_active, {}), Rule("account", record is not None, {})]
         if record is not None:
             asked = _RULES if request.credentials is not None else _RULES[2:]
-            rules += [Rule(name, passes(request, record), facts(request, record)) for name, passes, facts in asked]
+            rules += [Rule(name, passes(request, record), facts(request, record)) for name, passes, facts, _ in asked]
         return tuple(rules)
 
     @property
@@ -132,7 +141,7 @@ def decide(request: LoginRequest, record: LoginRecord | None) -> Decision:
     if record is None:
         return Decision(request, record, "account")
     restricted = ""
-    for name, passes, _ in _RULES:
+    for name, passes in record.asked:
         if not passes(request, record):
             if name not in _ENDS or record.at_end == "reject" or request.vendor in _CANNOT[record.at_end]:
                 return Decision(request, record, name)
@@ -147,8 +156,6 @@ _CANNOT: Mapping[str, frozenset[str]] = {
     "pool": frozenset({"openvpn", "strongswan"}),
     "slow": frozenset({"openvpn", "strongswan", "standard", "aruba"}),
 }
-
-Facts = Mapping[str, Any]
 
 
 def _guard(request: LoginRequest, _record: LoginRecord) -> bool:
@@ -231,35 +238,38 @@ def _concurrency_facts(request: LoginRequest, record: LoginRecord) -> Facts:
     return {"sessions": request.sessions, "limit": record.concurrency, "kicks": record.kicks}
 
 
-# The guard and the password come first and together: the rules behind them are for those who knew it.
-_RULES: tuple[
-    tuple[str, Callable[[LoginRequest, LoginRecord], bool], Callable[[LoginRequest, LoginRecord], Facts]], ...
-] = (
-    ("guarded", _guard, _no_facts),
-    ("password", _password, _no_facts),
-    ("status", _status, _status_facts),
-    ("nas", _nas, _nas_facts),
-    ("expiry", _expiry, _expiry_facts),
-    ("quota", _quota, _quota_facts),
-    ("window", _window, _window_facts),
-    ("mac", _mac, _mac_facts),
-    ("vlan", _vlan, _vlan_facts),
-    ("concurrency", _concurrency, _concurrency_facts),
+# Name, whether it passes, what a reader needs to understand it, and whether a record can fail it. The guard and the
+# password come first and together: the rules behind them are for those who knew it.
+_RULES: tuple[tuple[str, Passes, Callable[[LoginRequest, LoginRecord], Facts], Callable[[LoginRecord], bool]], ...] = (
+    ("guarded", _guard, _no_facts, lambda record: True),
+    ("password", _password, _no_facts, lambda record: True),
+    ("status", _status, _status_facts, lambda record: record.status != "normal"),
+    ("nas", _nas, _nas_facts, lambda record: bool(record.nas_ids)),
+    ("expiry", _expiry, _expiry_facts, lambda record: record.expires_at is not None),
+    ("quota", _quota, _quota_facts, lambda record: record.octets_left is not None or record.seconds_left is not None),
+    ("window", _window, _window_facts, lambda record: record.window is not None),
+    ("mac", _mac, _mac_facts, lambda record: bool(record.mac)),
+    ("vlan", _vlan, _vlan_facts, lambda record: bool(record.vlan)),
+    ("concurrency", _concurrency, _concurrency_facts, lambda record: bool(record.concurrency)),
 )
+_SHARED: dict[tuple[tuple[str, Passes], ...], tuple[tuple[str, Passes], ...]] = {}  # many records, few selections
 
 
 def _session_timeout(request: LoginRequest, record: LoginRecord, restricted: str) -> int:
     """The least of all limits, in seconds. Online time that is left is shared among the sessions there may be."""
-    least = min(record.max_session_time or MAX_TIMEOUT, MAX_TIMEOUT)
+    least = record.max_session_time or MAX_TIMEOUT
     if restricted:
         least = min(least, record.restricted_timeout)
-    elif record.expires_at is not None:
-        least = min(least, int(record.expires_at - request.now))
-    if record.seconds_left is not None and not restricted:
-        least = min(least, record.seconds_left // (record.concurrency or 1))
+    else:
+        if record.expires_at is not None:
+            left = int(record.expires_at - request.now)
+            if left < least:
+                least = left
+        if record.seconds_left is not None:
+            least = min(least, record.seconds_left // (record.concurrency or 1))
     if record.window is not None:
         least = min(least, int(record.window.until(request.now) - request.now))
-    return max(1, least)
+    return 1 if least < 1 else least
 
 
 def octets_share(record: LoginRecord) -> int:
