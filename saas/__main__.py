@@ -8,6 +8,7 @@ import contextlib
 import errno
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ import uvloop
 from saas import __version__, config, launch
 from saas.config import ConfigError, Settings
 from saas.embedded import StoresError, stores
-from saas.errors import Unavailable
+from saas.errors import Taken, Unavailable
 from saas.handlers.app import make_app, serve
 from saas.jobs import runner
 from saas.kv import Kv
@@ -25,10 +26,12 @@ from saas.migrations import migrate
 from saas.outbound import Mailer
 from saas.radius import engine, supervisor
 from saas.radius.engine import Engine, EngineSettings
+from saas.radius.supervisor import Supervisor, Where
 from saas.security import Keys
 from saas.store import Store
 from saas.tenants import demo as demo_data
-from saas.tenants import platform
+from saas.tenants import platform, pools
+from saas.tenants.pools import Ports, Service
 from saas.tenants.scope import PlatformScope, Services, platform_scope
 from saas.tenants.verify import verify as broken
 
@@ -47,6 +50,7 @@ async def opened(settings: Settings) -> AsyncIterator[PlatformScope]:
             await store.prepare()
             for name in await migrate(ps):
                 log.info("migration %s is done", name)
+            await pools.ensure_shared(ps, shared_ports(settings))
             yield ps
         finally:
             await kv.close()
@@ -89,14 +93,28 @@ async def web(settings: Settings, args: argparse.Namespace) -> int:
 
 
 async def radius(settings: Settings, args: argparse.Namespace) -> int:
-    """Serve one pool with worker processes."""
+    """Serve the engine pools of this host with worker processes."""
     stop = stopping()
-    command = [sys.executable, "-m", "saas", "worker", "--pool", args.pool]
-    ports = [(settings.bind, settings.auth_port), (settings.bind, settings.acct_port)]
-    async with opened(settings):
-        with bound(settings.auth_port, settings.acct_port):
-            await supervisor.run(command, args.workers, stop, ports, settings.environment())
+    where = Where((args.host or socket.gethostname()).lower(), settings.bind, args.pool, args.workers)
+    async with opened(settings) as ps:
+        try:
+            await pools.ensure_shared(ps, shared_ports(settings), follow=args.pool in ("", platform.SHARED_POOL))
+        except Taken as taken:
+            raise ConfigError(f"OPENPNS_{taken.field.upper()}: another pool has this port already.") from None
+        await Supervisor(ps, where, worker_command, settings.environment()).run(stop)
     return 0
+
+
+def shared_ports(settings: Settings) -> Ports:
+    """The ports of the shared pool are those of the settings."""
+    return Ports(settings.auth_port, settings.acct_port, settings.radsec_port)
+
+
+def worker_command(service: Service) -> list[str]:
+    """How a worker is started."""
+    ports = zip(("--auth-port", "--acct-port", "--radsec-port"), map(str, service.ports), strict=True)
+    words = ["worker", "--pool", service.pool, "--kind", service.kind, *(word for pair in ports for word in pair)]
+    return [sys.executable, "-m", "saas", *words]
 
 
 async def worker(settings: Settings, args: argparse.Namespace) -> int:
@@ -106,9 +124,10 @@ async def worker(settings: Settings, args: argparse.Namespace) -> int:
     where = EngineSettings(
         pool=args.pool,
         bind=settings.bind,
-        auth_port=settings.auth_port,
-        acct_port=settings.acct_port,
+        auth_port=args.auth_port or settings.auth_port,
+        acct_port=args.acct_port or settings.acct_port,
         public_host=settings.public_host,
+        dedicated=args.kind == "dedicated",
         tenant_rate=settings.tenant_rate,
         cached_accounts=settings.cached_accounts,
     )
@@ -198,10 +217,15 @@ def _parser() -> argparse.ArgumentParser:
 
     for plain in (web, jobs, verify, run):
         add(plain)
-    pool = add(radius)
-    pool.add_argument("--pool", default=platform.SHARED_POOL, help="the engine pool to serve")
-    pool.add_argument("--workers", type=_count, default=1, help="worker processes that share the ports")
-    add(worker).add_argument("--pool", default=platform.SHARED_POOL)
+    pools = add(radius)
+    pools.add_argument("--pool", default="", help="serve this engine pool only; by default all of this host")
+    pools.add_argument("--workers", type=_count, default=0, help="worker processes, in place of what the pools say")
+    pools.add_argument("--host", default="", help="the label by which pools name this host; by default its name")
+    one = add(worker)
+    one.add_argument("--pool", default=platform.SHARED_POOL)
+    one.add_argument("--kind", default="shared")
+    for kind in ("auth", "acct", "radsec"):
+        one.add_argument(f"--{kind}-port", type=_count, default=0)
     first = add(init)
     first.add_argument("--email", default=launch.PLATFORM_EMAIL, help="the first platform owner's mail address")
     data = add(demo)

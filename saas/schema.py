@@ -55,9 +55,15 @@ COLLECTIONS: dict[str, Collection] = {
     # a tenant's own row carries its id as tenant_id too, so that its Scope can open just that row
     "tenants": Collection(
         ("tenant_id",),
-        (Index(_up("slug"), unique=True), Index(_newest("owner_id")), Index(_up("pool"))),
+        (
+            Index(_up("slug"), unique=True),
+            Index(_newest("owner_id")),
+            Index(_up("pool")),
+            Index(_up("former_pools.pool")),
+        ),
         cloud_wide=("slug",),
     ),
+    "pools": Collection((), (Index(_up("name"), unique=True),), cloud_wide=("name",)),
     "platform_audit": Collection((), (), append_only=True),
     "unknown_nas": Collection(
         (),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 
@@ -75,3 +76,21 @@ async def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     async with taken:
         status, said = await openpns(tmp_path, "web", http_port=str(port))
     assert status == 2 and f"Port {port} cannot be listened on" in said
+
+
+async def test_a_radius_port_in_use_is_named_with_its_pool(tmp_path: Path) -> None:
+    auth, acct = free_ports(2)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", acct))
+        status, said = await openpns(tmp_path, "radius", auth_port=str(auth), acct_port=str(acct))
+    assert status == 2 and f"openpns: Port {acct} (pool shared) cannot be listened on" in said
+    assert "Traceback" not in said
+
+
+async def test_the_shared_pool_has_the_ports_of_the_settings_from_the_first_start(tmp_path: Path) -> None:
+    assert (await openpns(tmp_path, "init", auth_port="1645", acct_port="1646"))[0] == 0
+    async with embedded.stores(config.load(data_dir=tmp_path)) as urls:
+        store = await Store.open(urls.mongo_url)
+        (pool,) = await store.platform().pools.find()
+        store.close()
+    assert (pool["name"], pool["auth_port"], pool["acct_port"], pool["status"]) == ("shared", 1645, 1646, "active")

@@ -12,7 +12,7 @@ from saas.handlers.columns import Column
 from saas.handlers.forms.fields import FieldInfo, describe
 from saas.handlers.messages import STATES
 from saas.i18n import N_, Reader
-from saas.tenants import accounts, audit, lines, members, nas, operators, parameters, plans
+from saas.tenants import accounts, audit, lines, members, nas, operators, parameters, plans, pools
 
 
 class AccountFields(lines.LineForm, accounts.QuickOpenForm):
@@ -27,23 +27,27 @@ _FORMS: Mapping[str, type[BaseModel]] = {
     "operator": operators.OperatorForm,
     "parameters": parameters.ParametersForm,
     "plan": plans.PlanForm,
+    "pool": pools.PoolForm,
 }
 # Fields that no form has.
 _TITLES: Mapping[str, str] = {
     "account_id": N_("Account"),
     "expires_at": N_("Expires"),
+    "former_ports": N_("Former ports"),
     "identifier": N_("NAS identifier"),
     "login": N_("Login name"),
     "member_name": N_("Real name"),
     "nas_id": N_("NAS device"),
     "octets_left": N_("Traffic left"),
     "password_hash": N_("Password"),
+    "pool": N_("Pool"),
     "sealed_nt_hash": N_("Password"),
     "sealed_password": N_("Password"),
     "sealed_secret": N_("Shared secret"),
     "seconds_left": N_("Online time left"),
     "status": N_("Status"),
     "tier": N_("Tier"),
+    "until": N_("Until"),
 }
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 _OCTETS = ("octets", "octets_left")

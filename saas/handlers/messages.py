@@ -39,6 +39,9 @@ FIELD: Mapping[str, str] = {
     "not_the_same": N_("The two entries are not the same."),
     "reserved": N_("This name is reserved. Please choose another one."),
     "not_unique": N_("Named twice."),
+    "same_pool": N_("It is in this pool already."),
+    "pool_taken": N_("This pool belongs to another tenant, or still answers for one that has left."),
+    "retired": N_("This is retired."),
     "beyond_own": N_("This goes beyond your own permissions: you cannot give or take what you do not have."),
 }
 UNKNOWN_FIELD_CODE = N_("This value cannot be taken.")
@@ -56,6 +59,10 @@ ERROR: Mapping[str, str] = {
     "changed": N_("Someone else has changed this meanwhile. Load the page again to see the present values."),
     "has_open_sessions": N_("Subscribers are online on {name}. Force them off first, or wait until they have left."),
     "passwords_hidden": N_("Passwords are not shown in this system. The parameters can allow it."),
+    "pool_in_use": N_("Tenants are in this pool, or it still answers for some that have left. Move them first."),
+    "shared_pool": N_("The shared pool always stays."),
+    "shared_ports": N_("The ports of the shared pool are those of the settings."),
+    "retired": N_("This is retired."),
     "in_use": N_("This is in use and cannot be removed."),
     "limit": N_("Too many attempts. Please wait a moment and try again."),
     "tier_limit": N_("The limit of your tier is reached."),
@@ -86,6 +93,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "closed": (N_("Closed"), "gray"),
     "retired": (N_("Not on sale"), "gray"),
     "stopped": (N_("Stopped"), "red"),
+    "port_taken": (N_("Port taken"), "red"),
     "refused": (N_("Refused"), "red"),
     "down": (N_("Not running"), "red"),
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from saas.handlers.columns import Column
+from saas.handlers.words import DROPPED
 from saas.i18n import N_, Reader
 from saas.tenants.engines import EngineReport
 from saas.tenants.health import Beat
@@ -29,7 +30,23 @@ ENGINE_COLUMNS = (
     Column(N_("Version"), "version", role="minor"),
     Column(N_("Last heartbeat"), "at", "moment"),
 )
-POOL_COLUMNS = (Column(N_("Pool"), "pool", "code"), *ENGINE_COLUMNS)
+# What the platform sees of a worker beyond what its tenants do.
+WORKER_COLUMNS = (
+    Column(N_("Worker"), "worker", role="title"),
+    Column(N_("State"), "state", "status"),
+    Column(N_("Address"), "host", "code", role="minor"),
+    Column(N_("Ports"), "ports", "code"),
+    Column(N_("Log-ins"), "auth_rate"),
+    Column(N_("Accounting"), "acct_rate"),
+    Column(N_("Dropped"), "dropped"),
+    Column(N_("Devices"), "devices", "number"),
+    Column(N_("Cached accounts"), "logins", "number", role="minor"),
+    Column(N_("Memory"), "memory", "octets"),
+    Column(N_("Version"), "version", role="minor"),
+    Column(N_("Started"), "started_at", "moment", role="minor"),
+    Column(N_("Last heartbeat"), "at", "moment"),
+)
+POOL_COLUMNS = (Column(N_("Pool"), "pool", "code"), *WORKER_COLUMNS)
 
 JOB_COLUMNS = (
     Column(N_("Job"), "job", words=JOBS, role="title"),
@@ -57,21 +74,42 @@ def endpoints(reports: Sequence[EngineReport]) -> list[Endpoint]:
 
 
 def engine_rows(reader: Reader, reports: Sequence[EngineReport]) -> list[dict[str, Any]]:
-    """Rows for ENGINE_COLUMNS and POOL_COLUMNS."""
+    """Rows for ENGINE_COLUMNS, WORKER_COLUMNS and POOL_COLUMNS."""
     return [
         {
             "pool": report.pool,
             "worker": report.worker,
             "state": report.state,
             "host": report.host,
-            "ports": " / ".join(str(port) for port in (report.auth_port, report.acct_port, report.radsec_port) if port),
-            "auth_rate": reader(N_("{n}/s"), n=f"{report.auth_rate:,.1f}"),
-            "acct_rate": reader(N_("{n}/s"), n=f"{report.acct_rate:,.1f}"),
+            "ports": ports_text(report.auth_port, report.acct_port, report.radsec_port),
+            "auth_rate": rate_text(reader, report.auth_rate),
+            "acct_rate": rate_text(reader, report.acct_rate),
+            "dropped": _dropped(reader, report.dropped),
+            "devices": report.devices,
+            "logins": report.logins,
+            "memory": report.memory or None,
+            "started_at": from_epoch(report.started_at),
             "version": report.version,
             "at": from_epoch(report.at),
         }
         for report in reports
     ]
+
+
+def ports_text(*ports: int) -> str:
+    """Ports side by side; 0 is none."""
+    return " / ".join(str(port) for port in ports if port)
+
+
+def rate_text(reader: Reader, rate: float) -> str:
+    """So many a second."""
+    return reader(N_("{n}/s"), n=f"{rate:,.1f}")
+
+
+def _dropped(reader: Reader, dropped: Mapping[str, int]) -> str:
+    """How often for each reason, the most frequent first."""
+    counts = sorted(dropped.items(), key=lambda each: -each[1])
+    return ", ".join(f"{reader(DROPPED.get(reason, reason))} {count:,}" for reason, count in counts)
 
 
 def job_rows(beats: Sequence[Beat]) -> list[dict[str, Any]]:

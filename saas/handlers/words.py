@@ -88,6 +88,16 @@ DROPS: Mapping[str, tuple[str, str]] = {
 # What an unknown device did: why the engine could not tell whose packet it was.
 _UNPROVEN = ("bad_authenticator", "missing_message_authenticator", "unproven_proxy_state")
 UNKNOWN_CAUSES: Mapping[str, str] = {"unknown_nas": N_("Not registered"), **{key: DROPS[key][0] for key in _UNPROVEN}}
+# Every drop reason of the engine in a few words: of devices, of strangers, and of octets that are no packet.
+DROPPED: Mapping[str, str] = {
+    **UNKNOWN_CAUSES,
+    **{key: words for key, (words, _) in DROPS.items()},
+    "too_short": N_("Not a RADIUS packet"),
+    "bad_length": N_("Wrong length"),
+    "bad_attribute": N_("Broken attribute"),
+    "unknown_code": N_("Not for this port"),
+    "internal_error": N_("Error on our side"),
+}
 # RFC 2866 section 5.10.
 TERMINATE_CAUSES: Mapping[str, str] = {
     "User-Request": N_("The subscriber hung up"),
@@ -146,6 +156,7 @@ NOUNS: Mapping[str, str] = {
     "operator": N_("Operator"),
     "parameters": N_("Parameters"),
     "plan": N_("Plan"),
+    "pool": N_("Pool"),
     "session": N_("Session"),
     "tenant": N_("Tenant"),
 }
@@ -178,10 +189,16 @@ ACTIONS: Mapping[str, str] = {
     "plan.offer": N_("Offered a plan again"),
     "plan.retire": N_("Retired a plan"),
     "plan.update": N_("Changed a plan"),
+    "pool.create": N_("Added a pool"),
+    "pool.end_ports": N_("Gave up former ports of a pool"),
+    "pool.retire": N_("Retired a pool"),
+    "pool.update": N_("Changed a pool"),
     "session.clear": N_("Cleared online rows"),
     "session.disconnect": N_("Forced a session off"),
     "tenant.active": N_("Let a tenant run again"),
     "tenant.create": N_("Created a tenant"),
+    "tenant.end_move": N_("Ended a tenant's transition to another pool"),
+    "tenant.move": N_("Moved a tenant to another pool"),
     "tenant.stopped": N_("Stopped a tenant"),
 }
 

@@ -11,6 +11,7 @@ known waits for no store.
     tokens.py          the Class attribute: account and slot, signed
     stations.py        Calling-Station-Id in one spelling
     identify.py        whose packet is it: the devices of the pool, and the order in which they are tried
+    devices.py         the pool's devices, as the store has them
     names.py           dynamic DNS names of devices
     server.py          sockets: batches of datagrams in, answers out
     gate.py            the way of a datagram up to its handler; the drop reasons
@@ -25,7 +26,7 @@ known waits for no store.
     counters.py        what was counted
     notes.py           refusals and unknown devices, for the consoles
     engine.py          one worker
-    supervisor.py      the workers of a pool
+    supervisor.py      the workers of this host, pool by pool
     client.py          a device played by us: self test, smoke story, tests
     dictionary/        the attributes
 """

@@ -27,18 +27,17 @@ from saas.radius.acct import Acct
 from saas.radius.auth import REJECT_DELAY, Auth
 from saas.radius.coa import Disconnector
 from saas.radius.commands import Commands
-from saas.radius.counters import Counters
+from saas.radius.counters import Counters, memory
+from saas.radius.devices import Devices
 from saas.radius.gate import Gate
 from saas.radius.identify import Table
 from saas.radius.logins import LIMIT as CACHED
 from saas.radius.logins import Logins
-from saas.radius.names import INTERVAL, Names
 from saas.radius.notes import Notes
 from saas.radius.server import Listener
 from saas.radius.tokens import Tokens
-from saas.tenants import accounts, engines, journal, nas
+from saas.tenants import accounts, engines, journal
 from saas.tenants.engines import DeviceCount, EngineReport
-from saas.tenants.nas import Device
 from saas.tenants.scope import Change, PlatformScope
 
 BEAT: Final = 3.0  # seconds between heartbeats
@@ -68,6 +67,7 @@ class EngineSettings:
     reject_delay: float = REJECT_DELAY
     tenant_rate: float = 0.0
     cached_accounts: int = CACHED
+    dedicated: bool = False  # the pool is one tenant's
 
 
 class Engine:
@@ -79,16 +79,15 @@ class Engine:
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
         self.counters = Counters()
         self._notes = Notes(settings.pool)
-        self._names = Names()
         self._logins = Logins(partial(accounts.login_records, ps), settings.cached_accounts)
         tokens = Tokens(ps.keys.key("radius-class"))
         self._auth = Auth(ps, self._logins, tokens, self.counters, self._notes, settings.reject_delay)
         self._acct = Acct(ps, settings.pool, self._logins, tokens, self.counters)
         self._gate = Gate(self.counters, self._notes, {"auth": self._auth, "acct": self._acct}, settings.tenant_rate)
+        self._gate.table = Table(dedicated=settings.dedicated)
+        self._devices = Devices(ps, settings.pool, self._gate.table)
         self._disconnector = Disconnector(settings.bind)
         self._commands = Commands(ps, settings.pool, self._gate, self._disconnector)
-        self._devices: list[Device] = []
-        self._stale = asyncio.Event()
         self._subscribed = asyncio.Event()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -137,12 +136,13 @@ class Engine:
         with suppress(TimeoutError):  # Redis away: the age of what is cached bounds the harm
             async with asyncio.timeout(PATIENCE):
                 await self._subscribed.wait()
-        await self._read_devices()
+        await self._devices.read_all()
         for kind, port in (("auth", settings.auth_port), ("acct", settings.acct_port)):
             self._listeners.append(Listener(kind, settings.bind, port, self._gate.receive))
         for listener in self._listeners:
             listener.start()
-        self._keep(self._refresh)
+        self._keep(self._devices.follow)
+        self._keep(self._devices.resolve)
         self._keep(self._commands.run)
         self._keep(partial(self._every, NOTE, self._hand_over))
         self._keep(partial(self._every, BEAT, partial(self._beat, "running")))
@@ -199,41 +199,23 @@ class Engine:
         """Say hello until it is heard: only then is it sure that nothing is missed."""
         while not self._subscribed.is_set():
             with suppress(TimeoutError, Unavailable):
-                await self._ps.changed(_HELLO, "", self.worker)
+                await self._ps.changed(_HELLO, self._settings.pool, self.worker)
                 async with asyncio.timeout(0.05):
                     await self._subscribed.wait()
 
     def _changed(self, change: Change) -> None:
         if change.kind == _HELLO:
-            if change.key == self.worker and not self._subscribed.is_set():
+            mine = (change.tenant_id, change.key) == (self._settings.pool, self.worker)
+            if mine and not self._subscribed.is_set():
                 self._subscribed.set()
                 self._logins.suspect(time.time())
-                self._stale.set()
+                self._devices.missed()
         elif change.kind == "account":
             self._logins.account_changed(change.tenant_id, change.key)
             self._auth.guard.account_changed(change.tenant_id, change.key)
         elif change.kind in ("plan", "tenant"):
             self._logins.tenant_changed(change.tenant_id)
-        if change.kind in ("nas", "tenant"):
-            self._stale.set()
-
-    async def _refresh(self) -> None:
-        """Read the devices again when one changed or a while has passed; resolve the host names that are due."""
-        while True:
-            if await self._names.refresh(self._devices, time.monotonic()):
-                self._fill_table()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL):
-                    await self._stale.wait()
-            await self._read_devices()
-
-    async def _read_devices(self) -> None:
-        self._stale.clear()
-        self._devices = await nas.engine_devices(self._ps, self._settings.pool)
-        self._fill_table()
-
-    def _fill_table(self) -> None:
-        self._gate.table = Table(self._devices, self._names.addresses())
+        self._devices.changed(change)
 
     # what is told
 
@@ -265,6 +247,9 @@ class Engine:
             rejected=counters.rejected,
             accounting=counters.accounting,
             dropped=dict(counters.dropped),
+            memory=memory(),
+            devices=len(self.table.devices),
+            logins=len(self._logins),
         )
         await engines.heartbeat(self._ps, report, _device_counts(counters))
 

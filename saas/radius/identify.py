@@ -1,16 +1,22 @@
 """Whose packet is it? The devices of the pool, and the order in which they are tried.
 
 The listening port restricts to the pool: an engine serves one pool, its ports are the pool's, and the table holds the
-pool's devices only. Within it, candidates are tried in this order:
+devices of the pool's tenants only, for a while also of those that were moved away. Within it, candidates are tried in
+this order:
 
 1. the device whose identifier is the packet's NAS-Identifier and whose fixed address is the source;
 2. the device whose identifier is the packet's NAS-Identifier, when it is in mode "identifier" or has no fixed address;
 3. devices in mode "ip" whose fixed address is the source;
-4. devices in mode "ddns" whose name resolves to the source, or did until the last resolution.
+4. devices in mode "ddns" whose name resolves to the source, or did until the last resolution;
+5. in a dedicated pool, where the port tells the tenant: the tenant's devices in mode "identifier", when the packet
+   names none of its devices by NAS-Identifier. Only a packet that proves itself, and only if it is proven by the secret
+   of **exactly one** of them; not when they are more than PORT_ALONE, since each costs a digest. A device in mode "ip"
+   or "ddns" was given an address on purpose: a packet from elsewhere is not its.
 
 **The first candidate whose secret proves the packet wins**: by Message-Authenticator in an Access-Request or
 Status-Server, by the keyed authenticator in accounting. So any number of tenants can share one address (CGNAT), and
-nobody gains by registering another's identifier, address or host name.
+nobody gains by registering another's identifier, address or host name. In a dedicated pool another tenant's devices
+are no candidates, whatever they know: they are not in the table.
 
 An Access-Request without Message-Authenticator proves nothing. It is taken, in this order, from 1; from the only
 device of 3; from the only device of 4 where 3 has none, so that a host name pointing at another tenant's fixed
@@ -22,9 +28,11 @@ With Proxy-State it is taken from a device with policy "optional" only: that is 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
+from typing import Final
 
 from saas.radius.authenticators import Secret, proves_message, proves_request
 from saas.radius.codec import (
@@ -39,14 +47,19 @@ from saas.radius.codec import (
 )
 from saas.tenants.nas import Device
 
+PORT_ALONE: Final = 32  # devices of a dedicated pool up to which one may be known by the port alone
+
+_BY_ID = attrgetter("id")
+
 
 class Nas:
-    """A device with its secret ready for use."""
+    """A device with its secret ready for use; `resolved`: the addresses that its DDNS name stands or just stood for."""
 
-    __slots__ = ("device", "id", "optional", "roams", "secret", "tenant_id")
+    __slots__ = ("device", "id", "optional", "resolved", "roams", "secret", "tenant_id")
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: Device, resolved: Iterable[str] = ()) -> None:
         self.device = device
+        self.resolved = tuple(resolved) if device.mode == "ddns" else ()
         self.id = device.id
         self.tenant_id = device.tenant_id
         self.secret = Secret(device.secret)
@@ -55,28 +68,67 @@ class Nas:
 
 
 class Table:
-    """The devices of a pool by identifier and by address."""
+    """The devices of a pool by identifier, address and tenant. It changes in place, a device at a time.
 
-    def __init__(self, devices: Iterable[Device] = (), resolved: Mapping[str, Iterable[str]] | None = None) -> None:
-        """`resolved` maps a device's id to the addresses that its DDNS name stands for, or just stood for."""
+    Devices of one address stand in the order of their ids, so that every worker tries them alike.
+    """
+
+    def __init__(
+        self,
+        devices: Iterable[Device] = (),
+        resolved: Mapping[str, Iterable[str]] | None = None,
+        *,
+        dedicated: bool = False,
+    ) -> None:
+        """`resolved` maps a device's id to the addresses that its DDNS name stands for, or just stood for.
+
+        `dedicated`: the pool is one tenant's.
+        """
         self.devices: dict[str, Nas] = {}
+        self._dedicated = dedicated
         self._identifiers: dict[bytes, Nas] = {}
-        self._fixed: defaultdict[str, list[Nas]] = defaultdict(list)
-        self._resolved: defaultdict[str, list[Nas]] = defaultdict(list)
+        self._fixed: dict[str, list[Nas]] = {}
+        self._resolved: dict[str, list[Nas]] = {}
+        self._anywhere: dict[str, Nas] = {}
+        self._tenants: dict[str, set[str]] = {}
         for device in devices:
-            if device.secret:
-                self._add(Nas(device), (resolved or {}).get(device.id, ()))
+            self.put(device, (resolved or {}).get(device.id, ()))
 
-    def _add(self, nas: Nas, resolved: Iterable[str]) -> None:
-        device = nas.device
-        self.devices[nas.id] = nas
+    def put(self, device: Device, resolved: Iterable[str] = ()) -> None:
+        """Add a device, or replace it. One without a secret cannot be served."""
+        self.remove(device.id)
+        if not device.secret:
+            return
+        nas = self.devices[device.id] = Nas(device, resolved)
+        self._tenants.setdefault(nas.tenant_id, set()).add(nas.id)
         if device.identifier:
             self._identifiers[device.identifier.encode()] = nas
-        if device.mode == "ip" and device.address:
-            self._fixed[device.address].append(nas)
-        elif device.mode == "ddns":
-            for address in resolved:
-                self._resolved[address].append(nas)
+        if device.mode == "identifier":
+            self._anywhere[nas.id] = nas
+        for index, address in _addresses(nas, self._fixed, self._resolved):
+            insort(index.setdefault(address, []), nas, key=_BY_ID)
+
+    def remove(self, nas_id: str) -> None:
+        """Forget a device, if it is there."""
+        nas = self.devices.pop(nas_id, None)
+        if nas is None:
+            return
+        identifier = nas.device.identifier.encode()
+        if self._identifiers.get(identifier) is nas:  # another device may have it already
+            del self._identifiers[identifier]
+        self._anywhere.pop(nas_id, None)
+        for index, address in _addresses(nas, self._fixed, self._resolved):
+            index[address].remove(nas)
+            if not index[address]:
+                del index[address]
+        ids = self._tenants[nas.tenant_id]
+        ids.discard(nas_id)
+        if not ids:
+            del self._tenants[nas.tenant_id]
+
+    def ids_of(self, tenant_id: str) -> frozenset[str]:
+        """The devices of a tenant that are served."""
+        return frozenset(self._tenants.get(tenant_id, ()))
 
     def identify(self, packet: Packet, source: str) -> Nas:
         """The device that sent the packet. BadPacket "unknown_nas", "bad_authenticator",
@@ -94,7 +146,7 @@ class Table:
 
     def addresses(self, nas: Nas) -> list[str]:
         """The addresses that a device's DDNS name stands for."""
-        return [address for address, found in self._resolved.items() if nas in found]
+        return list(nas.resolved)
 
     def _candidates(self, source: str, named: Nas | None) -> Iterator[Nas]:
         if named is not None and (named.roams or named.device.address == source):
@@ -111,7 +163,18 @@ class Table:
             if _proves(packet, nas.secret):
                 return nas
             reason = "bad_authenticator"
+        if named is None and self._dedicated and len(self._tenants) == 1:
+            alone = self._by_port(packet)
+            if alone is not None:
+                return alone
         raise BadPacket(reason)
+
+    def _by_port(self, packet: Packet) -> Nas | None:
+        """The only device of the tenant that may be anywhere and whose secret proves the packet."""
+        if len(self._anywhere) > PORT_ALONE:
+            return None
+        found = [nas for nas in self._anywhere.values() if _proves(packet, nas.secret)]
+        return found[0] if len(found) == 1 else None
 
     def _unproven(self, packet: Packet, source: str, named: Nas | None) -> Nas:
         nas = self._trusted(source, named)
@@ -136,6 +199,16 @@ class Table:
             return owners[0]
         willing = [nas for nas in owners if nas.optional]
         return willing[0] if len(willing) == 1 else None
+
+
+def _addresses(
+    nas: Nas, fixed: dict[str, list[Nas]], resolved: dict[str, list[Nas]]
+) -> list[tuple[dict[str, list[Nas]], str]]:
+    """The places of a device in the two indexes of addresses."""
+    places = [(resolved, address) for address in nas.resolved]
+    if nas.device.mode == "ip" and nas.device.address:
+        places.append((fixed, nas.device.address))
+    return places
 
 
 def _all_of(tenant_id: str, owners: Sequence[Nas]) -> bool:

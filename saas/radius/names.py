@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 from saas.radius.identify import normal_source
@@ -40,34 +40,45 @@ async def resolve(name: str) -> frozenset[str]:
 
 
 class Names:
-    """Device id -> the addresses of its name, now and before."""
+    """The names of the devices in mode "ddns", and their addresses, now and before."""
 
     def __init__(self, resolve: Resolve = resolve) -> None:
         self._resolve = resolve
         self._known: dict[str, _Name] = {}
 
-    def addresses(self) -> dict[str, frozenset[str]]:
-        """Device id -> every address that is good at present."""
-        return {nas_id: name.now | name.before for nas_id, name in self._known.items()}
+    def put(self, device: Device) -> None:
+        """Take up a device, or what became of it. A new name is due at once, and the old one's addresses are gone."""
+        if device.mode != "ddns" or not device.ddns:
+            self.remove(device.id)
+        elif device.id not in self._known or self._known[device.id].name != device.ddns:
+            self._known[device.id] = _Name(device.ddns)
 
-    async def refresh(self, devices: Iterable[Device], now: float) -> bool:
-        """Resolve the names that are new or due at `now` (any clock, seconds); whether any address changed.
+    def remove(self, nas_id: str) -> None:
+        """Forget a device, if it is there."""
+        self._known.pop(nas_id, None)
+
+    def addresses(self, nas_id: str) -> frozenset[str]:
+        """Every address of a device that is good at present; none for what is not in mode "ddns"."""
+        name = self._known.get(nas_id)
+        return name.now | name.before if name is not None else frozenset()
+
+    async def refresh(self, now: float) -> list[str]:
+        """Resolve the names that are due at `now` (any clock, seconds); the devices whose addresses have changed.
 
         A name that does not resolve keeps its last addresses.
         """
-        before = self.addresses()
-        named = {device.id: device.ddns for device in devices if device.mode == "ddns" and device.ddns}
-        self._known = {nas_id: self._entry(nas_id, name) for nas_id, name in named.items()}
         due = [(nas_id, name) for nas_id, name in self._known.items() if now - name.at >= INTERVAL]
         gate = asyncio.Semaphore(AT_ONCE)
         found = await asyncio.gather(*(self._found(name.name, gate) for _, name in due))
+        changed: list[str] = []
         for (nas_id, last), fresh in zip(due, found, strict=True):
+            if self._known.get(nas_id) is not last:  # another name by now, or gone
+                continue
+            before = self.addresses(nas_id)
             self._known[nas_id] = _Name(last.name, fresh or last.now, last.now, now)
-        return self.addresses() != before
-
-    def _entry(self, nas_id: str, name: str) -> _Name:
-        known = self._known.get(nas_id)
-        return known if known is not None and known.name == name else _Name(name)
+            if self.addresses(nas_id) != before:
+                changed.append(nas_id)
+        return changed
 
     async def _found(self, name: str, gate: asyncio.Semaphore) -> frozenset[str]:
         async with gate:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypedDict
 
 from saas.errors import Conflict, Unavailable
-from saas.tenants import audit, sessions
+from saas.tenants import audit, engines, sessions
 from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.sessions import Session
 from saas.values import new_id, utcnow
@@ -191,7 +191,8 @@ async def _ask(scope: Scope, session: Session, command_id: str) -> CommandResult
     deadline = time.time() + _WAIT
     command = _command(scope, session, command_id, deadline)
     try:
-        await kv.push(_queue(scope.tenant["pool"]), json.dumps(asdict(command)).encode(), _ANSWER_KEPT)
+        pool = await engines.commanded_pool(scope)
+        await kv.push(_queue(pool), json.dumps(asdict(command)).encode(), _ANSWER_KEPT)
         while (left := deadline - time.time()) > 0:
             data = await kv.pop(_answers(command_id), min(left, _POLL))
             if data is not None:

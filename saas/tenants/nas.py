@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import AfterValidator, Field, StringConstraints
@@ -13,10 +15,11 @@ from pydantic_core import PydanticCustomError
 from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.tenants import audit, platform, records
+from saas.tenants import audit, platform, pools, records
 from saas.tenants.forms import Address, Form, HostName, Name, Note
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import PlatformScope, Scope
+from saas.values import utcnow
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +94,15 @@ class Device:
     message_authenticator: str
     tenant_active: bool
     tenant_locale: str
+    version: int = 0  # of the row
     guard_attempts: int = 0  # wrong passwords until none is tested any more; 0 = no limit
     guard_window: int = 600  # seconds
+
+
+Known = Mapping[str, Device]
+
+_TENANTS_A_PAGE = 200
+_OF_TENANT = ("status", "parameters", "pool", "former_pools")
 
 
 def _known(vendor: str) -> str:
@@ -231,21 +241,43 @@ def new_identifier() -> str:
     return f"nas-{security.new_secret(12)}"
 
 
-async def engine_devices(ps: PlatformScope, pool: str) -> list[Device]:
-    """Every active device of the tenants of an engine pool, secrets unsealed."""
+async def engine_devices(ps: PlatformScope, pool: str, known: Known = MappingProxyType({})) -> AsyncIterator[Device]:
+    """Every active device of the tenants that an engine pool serves, secrets unsealed; read a few tenants at a time.
+
+    A secret is taken from `known` (by device id) when the row has not changed since.
+    """
+    for field in ("pool", "former_pools.pool"):
+        after = ""
+        while tenants := await ps.db.tenants.find(
+            {field: pool, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=_TENANTS_A_PAGE, fields=_OF_TENANT
+        ):
+            after = tenants[-1]["_id"]
+            for device in await _devices_of(ps, pool, tenants, known):
+                yield device
+
+
+async def engine_devices_of(
+    ps: PlatformScope, pool: str, tenant_id: str, nas_ids: Collection[str] | None = None
+) -> list[Device]:
+    """The same for one tenant: those of `nas_ids`, or all; none when the pool does not serve it."""
+    tenant = await ps.db.tenants.one({"_id": tenant_id}, _OF_TENANT)
+    return await _devices_of(ps, pool, [tenant] if tenant else [], {}, nas_ids)
+
+
+async def _devices_of(
+    ps: PlatformScope, pool: str, tenants: Sequence[Any], known: Known, nas_ids: Collection[str] | None = None
+) -> list[Device]:
+    now = utcnow()
+    served = {tenant["_id"]: tenant for tenant in tenants if pools.serves(pool, tenant, now)}
+    filter = {"tenant_id": {"$in": list(served)}, "status": "active"}
+    if nas_ids is not None:
+        filter["_id"] = {"$in": list(nas_ids)}
     devices: list[Device] = []
-    after = ""
-    while tenants := await ps.db.tenants.find(
-        {"pool": pool, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=500, fields=["status", "parameters"]
-    ):
-        after = tenants[-1]["_id"]
-        known = {tenant["_id"]: tenant for tenant in tenants}
-        rows = await ps.db.nas.find({"tenant_id": {"$in": list(known)}, "status": "active"}, limit=100_000)
-        for row in rows:
-            try:
-                devices.append(_device(ps, row, known[row["tenant_id"]]))
-            except security.Unsealable:  # one broken row keeps no other device out
-                log.error("device %s cannot be served: its secret cannot be unsealed", row["_id"])
+    for row in await ps.db.nas.find(filter, limit=100_000) if served else ():
+        try:
+            devices.append(_device(ps, row, served[row["tenant_id"]], known.get(row["_id"])))
+        except security.Unsealable:  # one broken row keeps no other device out
+            log.error("device %s cannot be served: its secret cannot be unsealed", row["_id"])
     return devices
 
 
@@ -256,7 +288,8 @@ def effective_policy(nas: Nas) -> Policy:
     return nas["message_authenticator"]
 
 
-def _device(ps: PlatformScope, row: Nas, tenant: Any) -> Device:
+def _device(ps: PlatformScope, row: Nas, tenant: Any, known: Device | None) -> Device:
+    fresh = known is not None and known.version == row["version"] and known.tenant_id == row["tenant_id"]
     return Device(
         id=row["_id"],
         tenant_id=row["tenant_id"],
@@ -265,12 +298,13 @@ def _device(ps: PlatformScope, row: Nas, tenant: Any) -> Device:
         mode=row["mode"],
         address=row["address"],
         ddns=row["ddns"],
-        secret=ps.keys.unseal(row["tenant_id"], row["sealed_secret"]).encode(),
+        secret=known.secret if known and fresh else ps.keys.unseal(row["tenant_id"], row["sealed_secret"]).encode(),
         vendor=row["vendor"],
         coa_port=row["coa_port"],
         message_authenticator=effective_policy(row),
         tenant_active=tenant["status"] == "active",
         tenant_locale=tenant["parameters"]["locale"],
+        version=row["version"],
         guard_attempts=tenant["parameters"]["guard_attempts"],
         guard_window=tenant["parameters"]["guard_window"],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 from pydantic import Field, StringConstraints
 
@@ -64,7 +64,10 @@ class Parameters(TypedDict):
 
 
 class Tenant(TypedDict):
-    """A business on the platform. `status`: "active" or "stopped"; `pool`: the engine pool that serves it."""
+    """A business on the platform. `status`: "active" or "stopped"; `pool`: the engine pool that serves it.
+
+    `former_pools`: those that still answer for it, see pools.FormerPool; rows of old have none.
+    """
 
     _id: str
     tenant_id: str  # the same as _id
@@ -74,6 +77,7 @@ class Tenant(TypedDict):
     tier: str
     tier_expires_at: datetime | None
     pool: str
+    former_pools: NotRequired[list[Any]]
     parameters: Parameters
     version: int
     created_at: datetime

@@ -86,7 +86,7 @@ async def test_another_tenants_object_is_not_found_and_not_touched(
 async def test_without_a_log_in_there_is_only_the_log_in_page(
     visitor: Browser, cast: World, ps: PlatformScope, route: Route, verb: str, guard: Guard
 ) -> None:
-    ids = await _ids(ps, cast.acme) | {"tenants": cast.acme.id}
+    ids = await _ids(ps, cast.acme) | {"tenants": cast.acme.id, "pools": "pol_any"}
     path = _path(route, cast.acme, ids)
     answer = await (visitor.post(path, {}) if verb in WRITING else visitor.get(path))
     assert answer.code == 303 and "/login" in answer.headers["Location"]

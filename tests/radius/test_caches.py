@@ -15,8 +15,9 @@ from saas.radius.logins import Logins, Name
 from saas.radius.names import INTERVAL, Names, resolve
 from saas.radius.notes import Notes
 from saas.tenants.access import LoginRecord
+from saas.tenants.nas import Device
 from saas.tenants.refusals import Refusal, UnknownNas
-from tests.radius.test_identify import dynamic
+from tests.radius.test_identify import dynamic, fixed
 
 KEY = (("198.51.100.1", 1024), b"header")
 LANE = Lane(0, 0.0)
@@ -259,10 +260,18 @@ class Dns:
         return self.addresses
 
 
+def watching(dns: Dns, *names: str) -> Names:
+    made = Names(dns.resolve)
+    for name in names:
+        made.put(dynamic(name))
+    return made
+
+
 async def test_a_real_name_is_resolved() -> None:
     names = Names()
-    assert await names.refresh([dynamic("gate", ddns="localhost")], 0.0)
-    assert "127.0.0.1" in names.addresses()["nas_gate"]
+    names.put(dynamic("gate", ddns="localhost"))
+    assert await names.refresh(0.0) == ["nas_gate"]
+    assert "127.0.0.1" in names.addresses("nas_gate")
 
 
 async def test_a_name_that_is_none_resolves_to_nothing() -> None:
@@ -272,44 +281,61 @@ async def test_a_name_that_is_none_resolves_to_nothing() -> None:
 
 async def test_names_are_resolved_only_when_due() -> None:
     dns = Dns("198.51.100.1")
-    names = Names(dns.resolve)
-    assert await names.refresh([dynamic("one")], 0.0)
-    assert await names.refresh([dynamic("one"), dynamic("two")], INTERVAL - 1)
+    names = watching(dns, "one")
+    assert await names.refresh(0.0) == ["nas_one"]
+    names.put(dynamic("one"))
+    names.put(dynamic("two"))
+    assert await names.refresh(INTERVAL - 1) == ["nas_two"]
     assert dns.asked == ["one.example.net", "two.example.net"]
-    assert not await names.refresh([dynamic("one"), dynamic("two")], INTERVAL)
+    assert await names.refresh(INTERVAL) == []
     assert dns.asked[2:] == ["one.example.net"]
 
 
 async def test_the_last_address_stays_good_for_one_interval() -> None:
     dns = Dns("198.51.100.1")
-    names = Names(dns.resolve)
-    await names.refresh([dynamic("one")], 0.0)
+    names = watching(dns, "one")
+    await names.refresh(0.0)
     dns.addresses = frozenset({"198.51.100.2"})
-    await names.refresh([dynamic("one")], INTERVAL)
-    assert names.addresses() == {"nas_one": {"198.51.100.1", "198.51.100.2"}}
-    await names.refresh([dynamic("one")], 2 * INTERVAL)
-    assert names.addresses() == {"nas_one": {"198.51.100.2"}}
+    assert await names.refresh(INTERVAL) == ["nas_one"]
+    assert names.addresses("nas_one") == {"198.51.100.1", "198.51.100.2"}
+    assert await names.refresh(2 * INTERVAL) == ["nas_one"]
+    assert names.addresses("nas_one") == {"198.51.100.2"}
 
 
 async def test_a_name_that_does_not_resolve_keeps_what_it_had() -> None:
     dns = Dns("198.51.100.1")
-    names = Names(dns.resolve)
-    await names.refresh([dynamic("one")], 0.0)
+    names = watching(dns, "one")
+    await names.refresh(0.0)
     dns.addresses = frozenset()
     for turn in range(1, 4):
-        await names.refresh([dynamic("one")], turn * INTERVAL)
-    assert names.addresses() == {"nas_one": {"198.51.100.1"}}
+        await names.refresh(turn * INTERVAL)
+    assert names.addresses("nas_one") == {"198.51.100.1"}
 
 
 async def test_another_name_and_another_device_begin_anew() -> None:
     dns = Dns("198.51.100.1")
-    names = Names(dns.resolve)
-    await names.refresh([dynamic("one")], 0.0)
+    names = watching(dns, "one")
+    await names.refresh(0.0)
     dns.addresses = frozenset({"198.51.100.2"})
-    await names.refresh([dynamic("one", ddns="other.example.net")], 1.0)
-    assert names.addresses() == {"nas_one": {"198.51.100.2"}}
-    assert await names.refresh([], 2.0)
-    assert names.addresses() == {}
+    names.put(dynamic("one", ddns="other.example.net"))
+    assert names.addresses("nas_one") == frozenset()
+    assert await names.refresh(1.0) == ["nas_one"]
+    assert names.addresses("nas_one") == {"198.51.100.2"}
+    names.put(fixed("one"))
+    assert names.addresses("nas_one") == frozenset()
+    assert await names.refresh(2.0) == []
+
+
+@pytest.mark.parametrize("now", [dynamic("one", ddns="other.example.net"), fixed("one"), None])
+async def test_what_changes_while_a_name_is_being_resolved_is_not_undone(now: Device | None) -> None:
+    class Slow(Dns):
+        async def resolve(self, name: str) -> frozenset[str]:
+            names.put(now) if now else names.remove("nas_one")
+            return self.addresses
+
+    names = watching(Slow("198.51.100.1"), "one")
+    assert await names.refresh(0.0) == []
+    assert names.addresses("nas_one") == frozenset()
 
 
 # notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from saas.radius import codec, replies
+from saas.radius import codec, eap, replies
 from saas.radius.engine import Engine
 from saas.radius.guard import LIMIT, PLACES, STATION, Guard, let_in
 from saas.radius.identify import Nas
@@ -13,6 +13,7 @@ from saas.tenants import accounts, journal, parameters
 from saas.tenants.access import LoginRecord
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import Gateway, engine_settings, gateway_to
+from tests.radius.eap_peer import Peer, codes, dialogue
 from tests.radius.test_caches import record
 from tests.radius.test_identify import device
 from tests.support import until
@@ -187,3 +188,15 @@ async def test_a_new_password_ends_the_guard(world: World, engine: Engine, gatew
             return (await gate.pap(USERNAME, "new-password", away)).accepted
 
         await until(let_in_again, "the account begins anew")
+
+
+@pytest.mark.usefixtures("unlimited")
+async def test_guessing_by_eap_is_counted_and_guarded_too(ps: PlatformScope, world: World) -> None:
+    await set_guard(world.acme, MOST)
+    async with Engine(ps, engine_settings()) as engine, gateway_to(engine, world.acme) as gate:
+        for n in range(MOST):
+            guess = await dialogue(Peer(USERNAME, f"guess-{n}", wants=eap.MSCHAPV2), gate)
+            assert codes(guess)[-1] == codec.ACCESS_REJECT
+        right = Peer(USERNAME, USER_PASSWORD, wants=eap.MSCHAPV2)
+        assert codes(await dialogue(right, gate)) == [codec.ACCESS_REJECT], "at its first round"
+        assert right.ended == eap.FAILURE

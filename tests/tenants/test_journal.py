@@ -120,6 +120,19 @@ async def test_a_full_source_holds_the_others_back(ps: PlatformScope, cabled: Pl
     assert seen == sorted(seen)
 
 
+async def test_what_comes_by_two_pools_is_read_in_the_order_of_arrival(ps: PlatformScope) -> None:
+    """As when a tenant is moved: its devices send to both. One of them has more than is read at a time."""
+    one, two = new_id("pool"), new_id("pool")
+    for number in range(100):
+        await journal.record(ps, one if number % 4 else two, [event("interim", number, session_time=number + 1)])
+    seen: list[float] = []
+    while groups := (await journal.read(ps, 0.05)).groups:
+        seen += [each.at for group in groups for each in group.events]
+        await journal.remove(ps, groups)
+    assert len(seen) == 100
+    assert seen == sorted(seen)
+
+
 async def test_what_cannot_be_read_says_why(ps: PlatformScope) -> None:
     await ps.kv.add("pools", "odd")
     await ps.kv.append("pool:odd:acct", [b"[99,[]]", b"nonsense", b'[1,[["too","short"]]]'], keep=10)

@@ -40,6 +40,7 @@ class Home(Handler):
             tier=platform.TIERS[tenant["tier"]],
             used={"nas": now.nas, "accounts": now.accounts, "operators": now.operators},
             endpoints=endpoints(reports),
+            repoint_by=await engines.repoint_by(self.scope),
             engines=engine_rows(self.reader, reports),
             reasons=[(REASONS.get(reason, reason), count) for reason, count in now.refused.items()],
             steps=[] if now.logged_in else first_steps(now),

@@ -112,6 +112,7 @@ class NasDetail(Handler):
             plans=await plans.bound_to(self.scope, device["_id"]),
             secret=secret,
             configs=await configs(self.scope, device, secret or MASK),
+            repoint_by=await engines.repoint_by(self.scope),
             **await state_of(self.scope, device),
         )
 

@@ -20,7 +20,7 @@ class Log(ListPage):
     search = N_("Who, or the name of what was changed")
     export = "platform-log"
     columns = COLUMNS
-    filters = (Filter("noun", N_("Kind of object"), tuple((n, NOUNS[n]) for n in ("tenant", "cloud_account"))),)
+    filters = (Filter("noun", N_("Kind of object"), tuple((n, NOUNS[n]) for n in ("tenant", "pool", "cloud_account"))),)
     empty = N_("Nothing has been done yet.")
 
     async def rows(self, query: ListQuery) -> Page:

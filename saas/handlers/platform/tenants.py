@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
 from saas.handlers.base import Handler
-from saas.handlers.forms import ConfirmPage
+from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.messages import STATES
-from saas.handlers.reports import ENGINE_COLUMNS, engine_rows
+from saas.handlers.reports import ENGINE_COLUMNS, engine_rows, ports_text
 from saas.handlers.routes import SIGNED_IN, Menu, Route
 from saas.i18n import N_
-from saas.tenants import engines, platform
+from saas.tenants import engines, moves, platform, pools
 from saas.tenants.paging import ListQuery, Page
+from saas.values import utcnow
 
 _TIERS = {key: tier.name for key, tier in platform.TIERS.items()}
 _STATES = {"active": N_("Running"), "stopped": STATES["stopped"][0]}
@@ -58,6 +63,7 @@ class Tenant(Handler):
             used=await platform.usage(self.ps.enter(tenant, self.ps.actor)),
             engines=engine_rows(self.reader, await engines.listing(self.ps.enter(tenant, self.ps.actor))),
             columns=ENGINE_COLUMNS,
+            former=pools.former_pools(tenant, utcnow()),
         )
 
 
@@ -96,9 +102,63 @@ class Resume(_Status):
     status = "active"
 
 
+class Move(FormPage):
+    """Let another pool serve a tenant."""
+
+    form = moves.MoveForm
+    title = N_("Move to another pool")
+    template = "platform/tenants/move.html"
+    submit = N_("Move the tenant")
+    saved = N_("The tenant is moved. Its console shows the new ports.")
+    back = "/tenants/{id}"
+
+    async def choices(self) -> Mapping[str, Choices]:
+        """The pools that could take it."""
+        tenant = await platform.get(self.ps, self.part("id"))
+        counts = await pools.tenant_counts(self.ps)
+        free = [
+            pool
+            for pool in await pools.listing(self.ps)
+            if pool["status"] == "active"
+            and pool["name"] != tenant["pool"]
+            and (pool["kind"] == "shared" or not counts.get(pool["name"]))
+        ]
+        return {"pool": [(pool["name"], f"{pool['name']} · {ports_text(*pools.ports_of(pool))}") for pool in free]}
+
+    async def extra(self) -> Mapping[str, Any]:
+        """What the page says of it."""
+        return {"row": await platform.get(self.ps, self.part("id")), "pools": (await self.choices())["pool"]}
+
+    async def save(self, form: moves.MoveForm) -> str:
+        """See moves.move_tenant."""
+        tenant = await moves.move_tenant(self.ps, self.part("id"), form.pool, timedelta(days=form.days))
+        return self.url("/tenants/{id}", id=tenant["_id"])
+
+
+class EndMove(ConfirmPage):
+    """End the transition to another pool before its time."""
+
+    title = N_("End the transition?")
+    text = N_("Devices that still send to the ports of the former pool get no answer any more.")
+    submit = N_("End it")
+    saved = N_("The transition is over.")
+    back = "/tenants/{id}"
+
+    async def subject(self) -> str:
+        """The tenant's short name."""
+        return (await platform.get(self.ps, self.part("id")))["slug"]
+
+    async def act(self) -> str:
+        """See moves.end_transition."""
+        tenant = await moves.end_transition(self.ps, self.part("id"))
+        return self.url("/tenants/{id}", id=tenant["_id"])
+
+
 ROUTES = [
     Route("", Tenants, {"GET": SIGNED_IN}, Menu("Overview", N_("Tenants"), "building", 10)),
     Route("/tenants/{id}", Tenant, {"GET": SIGNED_IN}),
     Route("/tenants/{id}/stop", Stop, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     Route("/tenants/{id}/resume", Resume, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
+    Route("/tenants/{id}/move", Move, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
+    Route("/tenants/{id}/move/end", EndMove, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
 ]
