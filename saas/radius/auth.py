@@ -22,7 +22,7 @@ from saas.radius.batches import Batches
 from saas.radius.codec import CALLING_STATION_ID, CLASS, EAP_MESSAGE, NAS_PORT_ID, USER_NAME, attribute, plain
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
-from saas.radius.guard import Guard, let_in
+from saas.radius.guard import Guard
 from saas.radius.logins import Login, Logins, Name, login_name
 from saas.radius.methods import Proof
 from saas.radius.notes import Notes
@@ -138,7 +138,7 @@ class Auth:
         login, request = attempt.login, attempt.request
         assert login is not None
         record = login.record
-        if self.guard.holds(request.nas, attempt.name, attempt.station, login, request.received):
+        if self.guard.holds(request.nas, attempt.name, attempt.station, request.received):
             self._reject(attempt, self._decide(attempt, None, guarded=True))
             return
         password = partial(self._password, login, record) if record else None
@@ -206,7 +206,7 @@ class Auth:
         token = self._tokens.sign(record.tenant_id, SessionToken(record.account_id, attempt.slot))
         attributes = b"".join((attempt.proof.attributes, granted, times, plain(CLASS, token)))
         if (nas.id, attempt.station) not in login.places:
-            let_in(login, nas, attempt.station)
+            self.guard.let_in(nas, attempt.name, attempt.station, login)
         if record.learns:
             self._learn(attempt, record)
         self._counters.accepted += 1
@@ -231,8 +231,7 @@ class Auth:
             attributes = eap.failure(request.packet)
             reason = attempt.proof.fault if reason == "password" else reason
         if reason in ("password", "account"):
-            assert attempt.login is not None
-            self.guard.failed(request.nas, attempt.name, attempt.station, attempt.login, request.received)
+            self.guard.failed(request.nas, attempt.name, attempt.station, request.received)
         self._counters.rejected += 1
         self._counters.device(request.nas).rejected += 1
         self._note(attempt, reason, failed.data)

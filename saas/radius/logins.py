@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 class Login:
     """A cached account, or the knowledge that nobody has that name (`record` None).
 
-    `password` and `replies` keep what was worked out from the record, for as long as the entry lives. `places` are the
-    devices and stations that it was let in from lately; they outlive the record that grew old, not one that changed.
+    `password` and `replies` keep what was worked out from the record, for as long as the entry lives. `places`
+    are the devices and stations from which it was let in, as far as the guard need not be told again.
     """
 
     __slots__ = ("fetched_at", "password", "places", "record", "replies")
@@ -145,9 +145,7 @@ class Logins:
         nobodies = self._nobodies.setdefault(name[0], {})
         nobodies.pop(name[1], None)
         entries = self._tenants.setdefault(name[0], {})
-        old = entries.pop(name[1], None)
-        if old is not None:
-            entry.places = old.places
+        if entries.pop(name[1], None) is not None:
             self._count -= 1
         if entry.record is None:
             if len(nobodies) >= NOBODIES:

@@ -131,7 +131,9 @@ class Decision:
     @property
     def failed(self) -> Rule:
         """The rule that is the reason of a refusal."""
-        return next(rule for rule in self.rules if rule.name == self.reason)
+        request, record = self._request, self._record
+        found = next((facts for name, _, facts, _ in _RULES if name == self.reason), _no_facts)
+        return Rule(self.reason, False, found(request, record) if record is not None else {})
 
 
 def decide(request: LoginRequest, record: LoginRecord | None) -> Decision:

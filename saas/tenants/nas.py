@@ -276,8 +276,8 @@ async def _devices_of(
     for row in await ps.db.nas.find(filter, limit=100_000) if served else ():
         try:
             devices.append(_device(ps, row, served[row["tenant_id"]], known.get(row["_id"])))
-        except security.Unsealable:  # one broken row keeps no other device out
-            log.error("device %s cannot be served: its secret cannot be unsealed", row["_id"])
+        except (KeyError, security.Unsealable) as error:  # one broken row keeps no other device out
+            log.error("device %s cannot be served: %s: %s", row["_id"], type(error).__name__, error)
     return devices
 
 

@@ -6,15 +6,13 @@ import pytest
 
 from saas.radius import codec, eap, replies
 from saas.radius.engine import Engine
-from saas.radius.guard import LIMIT, PLACES, STATION, Guard, let_in
+from saas.radius.guard import LIMIT, PLACES, STATION, Guard
 from saas.radius.identify import Nas
-from saas.radius.logins import Login, Logins, Name
+from saas.radius.logins import Login, Name
 from saas.tenants import accounts, journal, parameters
-from saas.tenants.access import LoginRecord
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import Gateway, engine_settings, gateway_to
 from tests.radius.eap_peer import Peer, codes, dialogue
-from tests.radius.test_caches import record
 from tests.radius.test_identify import device
 from tests.support import until
 from tests.world import USER_PASSWORD, USERNAME, Business, World
@@ -27,26 +25,27 @@ ALICE: Name = ("ten_1", "alice")
 HOME, AWAY = "AA-BB-CC-00-00-01", "AA-BB-CC-00-00-02"
 
 
-def login(*places: tuple[Nas, str]) -> Login:
-    made = Login(record(*ALICE), 0.0)
-    for nas, station in places:
-        let_in(made, nas, station)
-    return made
+def guard_of(*places: tuple[Nas, str]) -> Guard:
+    """A guard that knows where Alice was let in."""
+    guard = Guard()
+    for nas, station in places or ((GATE, HOME),):
+        guard.let_in(nas, ALICE, station, Login(None, 0.0))
+    return guard
 
 
 def wrong(
     guard: Guard, times: int, at: float = 0.0, *, name: Name = ALICE, station: str = AWAY, nas: Nas = GATE
 ) -> None:
     for _ in range(times):
-        guard.failed(nas, name, station, login((GATE, HOME)), at)
+        guard.failed(nas, name, station, at)
 
 
 def held(guard: Guard, at: float = 0.0, *, name: Name = ALICE, station: str = AWAY, nas: Nas = GATE) -> bool:
-    return guard.holds(nas, name, station, login((GATE, HOME)), at)
+    return guard.holds(nas, name, station, at)
 
 
 def test_so_many_are_tested_and_no_more_until_the_window_ends() -> None:
-    guard = Guard()
+    guard = guard_of()
     for at in range(MOST):
         assert not held(guard, at)
         wrong(guard, 1, at)
@@ -58,7 +57,7 @@ def test_so_many_are_tested_and_no_more_until_the_window_ends() -> None:
 
 
 def test_a_stranger_locks_nobody_out_of_where_he_was_let_in() -> None:
-    guard = Guard()
+    guard = guard_of()
     wrong(guard, 100)
     assert held(guard) and held(guard, station="AA-BB-CC-00-00-03"), "every other place is closed"
     assert held(guard, nas=OTHER_GATE, station=HOME), "also the station at another device"
@@ -68,13 +67,13 @@ def test_a_stranger_locks_nobody_out_of_where_he_was_let_in() -> None:
 
 
 def test_wrong_passwords_of_a_known_place_count_for_it_alone() -> None:
-    guard = Guard()
+    guard = guard_of()
     wrong(guard, 100, station=HOME)
     assert held(guard, station=HOME) and not held(guard, station=AWAY)
 
 
 def test_a_station_may_be_wrong_more_often_whatever_accounts_it_tries() -> None:
-    guard = Guard()
+    guard = guard_of()
     for n in range(MOST * STATION):
         assert not held(guard, name=("ten_1", f"u{n}"))
         wrong(guard, 1, name=("ten_1", f"u{n}"))
@@ -84,7 +83,7 @@ def test_a_station_may_be_wrong_more_often_whatever_accounts_it_tries() -> None:
 
 
 def test_a_device_that_tells_no_station_is_no_station() -> None:
-    guard = Guard()
+    guard = guard_of()
     for n in range(100):
         wrong(guard, 1, name=("ten_1", f"u{n}"), station="")
     assert not held(guard, station="")
@@ -93,21 +92,20 @@ def test_a_device_that_tells_no_station_is_no_station() -> None:
 
 
 def test_a_port_behind_the_address_makes_no_other_station() -> None:
-    guard = Guard()
-    known = login((GATE, "10.0.0.2[4500]"))
+    guard = guard_of((GATE, "10.0.0.2[4500]"))
     wrong(guard, 100)
-    assert not guard.holds(GATE, ALICE, "10.0.0.2[61000]", known, 0)
-    assert guard.holds(GATE, ALICE, "10.0.0.3[4500]", known, 0)
+    assert not held(guard, station="10.0.0.2[61000]")
+    assert held(guard, station="10.0.0.3[4500]")
 
 
 def test_tenants_are_apart() -> None:
-    guard = Guard()
+    guard = guard_of()
     wrong(guard, 100)
     assert not held(guard, name=("ten_2", "alice"))
 
 
 def test_a_tenant_that_wants_no_guard_has_none() -> None:
-    guard = Guard()
+    guard = guard_of()
     wrong(guard, 100, nas=OPEN_GATE)
     assert not held(guard, nas=OPEN_GATE)
     wrong(guard, 100)
@@ -115,7 +113,7 @@ def test_a_tenant_that_wants_no_guard_has_none() -> None:
 
 
 def test_a_changed_account_begins_anew() -> None:
-    guard = Guard()
+    guard = guard_of()
     wrong(guard, 100)
     wrong(guard, 100, station=HOME)
     guard.account_changed(*ALICE)
@@ -124,23 +122,18 @@ def test_a_changed_account_begins_anew() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    guard = Guard()
+    guard = guard_of()
     for n in range(3 * LIMIT):
         wrong(guard, 1, n / 1000, name=("ten_1", f"u{n}"), station=f"s{n}")
     (counts,) = guard._tenants.values()
     assert len(counts) <= LIMIT
-    assert len(login(*((GATE, f"s{n}") for n in range(20))).places) == PLACES
-
-
-async def test_places_outlive_an_old_record_and_not_a_changed_one() -> None:
-    async def fetch(names: list[Name]) -> dict[Name, LoginRecord]:
-        return {name: record(*name) for name in names}
-
-    logins = Logins(fetch)
-    let_in((await logins.fetch([ALICE], 0.0))[ALICE], GATE, HOME)
-    assert (await logins.fetch([ALICE], 1000.0))[ALICE].places == ((GATE.id, HOME),)
-    logins.account_changed(*ALICE)
-    assert (await logins.fetch([ALICE], 1001.0))[ALICE].places == ()
+    kept = Guard(accounts=10)
+    for n in range(40):
+        kept.let_in(GATE, ("ten_1", f"u{n % 20}"), f"s{n}", entry := Login(None, 0.0))
+    assert len(kept._places) == 10
+    kept = guard_of(*((GATE, f"s{n}") for n in range(20)))
+    kept.let_in(GATE, ALICE, "s19", entry)
+    assert entry.places == tuple((GATE.id, f"s{n}") for n in (19, 18, 17, 16)) and len(entry.places) == PLACES
 
 
 # over the wire
