@@ -58,8 +58,8 @@ COLLECTIONS: dict[str, Collection] = {
         (
             Index(_up("slug"), unique=True),
             Index(_newest("owner_id")),
-            Index(_up("pool")),
-            Index(_up("former_pools.pool")),
+            Index(_newest("pool")),
+            Index(_newest("former_pools.pool")),
         ),
         cloud_wide=("slug",),
     ),

@@ -47,10 +47,12 @@ async def test_verify_says_what_is_broken(tmp_path: Path) -> None:
     async with embedded.stores(config.load(data_dir=tmp_path)) as urls:
         store = await Store.open(urls.mongo_url)
         await store.platform().members.update_many({}, {"$set": {"balance": 7}})
+        await store.platform().tenants.update_many({}, {"$set": {"pool": "elsewhere"}})
         store.close()
         status, said = await openpns(tmp_path, "verify")
     assert status == 1
-    assert re.search(r"demo: member mem_\w+: balance 7, entries 0\n1 broken invariants", said)
+    assert re.search(r"demo: member mem_\w+: balance 7, entries 0\n2 broken invariants", said)
+    assert "demo: its pool elsewhere does not exist or is retired" in said
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ class Supervisor:
         self._crews: dict[Key, Crew] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._taken: dict[Key, int] = {}  # the port that another program has
+        self._idle = False  # there is no pool to be served, and that was said
         self._news = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -84,7 +85,7 @@ class Supervisor:
                 await asyncio.wait([news, stopped], timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
                 await tasks.end([news])
                 if not stop.is_set():
-                    await self._look()
+                    await self._look_again()
         finally:
             await tasks.end([following, stopped])
             self._end([*self._crews])
@@ -107,6 +108,13 @@ class Supervisor:
                         self._news.set()
             await asyncio.sleep(PAUSE)
 
+    async def _look_again(self) -> None:
+        """Whatever goes wrong with a look, the workers go on, and the next look may go well."""
+        try:
+            await self._look()
+        except Exception:
+            _log.exception("the pools could not be looked at")
+
     async def _look(self) -> None:
         """Bring the crews in line with the pools. While the store is away everything stays as it is."""
         self._news.clear()
@@ -114,8 +122,9 @@ class Supervisor:
             wanted = await pools.services(self._ps, self._where.host, self._where.only)
         except Unavailable:
             return
-        if not wanted and not self._crews:
+        if not wanted and not self._idle:
             _log.warning("no pool is to be served by host %s", self._where.host)
+        self._idle = not wanted
         by_key = {(service.pool, service.ports): service for service in wanted}
         for key, service in by_key.items():
             self._serve(key, service)

@@ -16,8 +16,11 @@ Check = Callable[[Scope], Awaitable[list[str]]]
 
 async def verify(ps: PlatformScope) -> AsyncIterator[str]:
     """Each broken invariant as a sentence that begins with the tenant's short name."""
+    pools = {row["name"] async for row in _rows(ps.db.pools) if row["status"] == "active"}
     async for owned in _rows(ps.db.tenants):
         scope = ps.enter(owned, SYSTEM)
+        if owned["pool"] not in pools:
+            yield f"{owned['slug']}: its pool {owned['pool']} does not exist or is retired"
         if await ps.db.cloud_accounts.one({"_id": owned["owner_id"]}) is None:
             yield f"{owned['slug']}: its owner {owned['owner_id']} does not exist"
         for check in CHECKS:

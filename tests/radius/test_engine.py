@@ -10,6 +10,7 @@ import pytest
 
 from saas.radius.engine import Engine
 from saas.tenants import engines, journal
+from saas.tenants.platform import SHARED_POOL
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import HOST, Wire, engine_settings, gateway_to
 from tests.support import until
@@ -17,7 +18,8 @@ from tests.world import USER_PASSWORD, USERNAME, World
 
 
 async def reports(ps: PlatformScope, worker: Engine) -> list[engines.EngineReport]:
-    return [report for report in await engines.listing(ps) if report.worker == worker.worker]
+    mine = (SHARED_POOL, worker.worker)
+    return [report for report in await engines.listing(ps) if (report.pool, report.worker) == mine]
 
 
 @pytest.mark.usefixtures("unlimited")

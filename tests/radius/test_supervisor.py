@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from saas.errors import Unavailable
 from saas.radius import supervisor
 from saas.radius.supervisor import Crew, Supervisor, Where, pause_after
 from saas.tenants import engines, pools
@@ -288,3 +289,26 @@ async def test_news_that_was_not_heard_is_noticed_all_the_same(host: Host, monke
         await until(host.works((pool, 1)), "it is served")
         await host.ps.db.pools.update(pool["_id"], {"$set": {"workers": 2}})
         await until(host.works((pool, 2)), "it has two workers")
+
+
+async def test_what_goes_wrong_with_a_look_ends_no_worker(
+    host: Host, monkeypatch: pytest.MonkeyPatch, expect_log: Callable[[str], None]
+) -> None:
+    expect_log("the pools could not be looked at")
+    monkeypatch.setattr(supervisor, "POLL", 0.1)
+    pool = await host.pool()
+    failures = []
+
+    async def fail(*words: object) -> list[Service]:
+        failures.append(words)
+        raise ZeroDivisionError if len(failures) % 2 else Unavailable(store="mongo")
+
+    async with host.running():
+        await until(host.works((pool, 1)), "it is served")
+        before = living(host.folder)
+        with monkeypatch.context() as patch:
+            patch.setattr(pools, "services", fail)
+            await until(lambda: len(failures) >= 4, "it was looked at in vain")
+        assert living(host.folder) == before
+        await pools.update(host.ps, pool["_id"], WorkersForm(workers=2))
+        await until(host.works((pool, 2)), "it goes on")

@@ -193,6 +193,6 @@ async def test_one_broken_row_keeps_nobody_else_out(
 async def test_one_broken_device_keeps_no_other_out(world: World, expect_log: Callable[[str], None]) -> None:
     await world.acme.scope.db.nas.update(world.acme.nas["_id"], {"$set": {"sealed_secret": b"altered"}})
     expect_log(f"device {world.acme.nas['_id']} cannot be served")
-    served = {device.id for device in await nas.engine_devices(world.ps, "shared")}
+    served = {device.id async for device in nas.engine_devices(world.ps, "shared")}
     assert world.zeta.nas["_id"] in served and world.acme.nas["_id"] not in served
     await nas.delete(world.acme.scope, world.acme.nas["_id"])

@@ -6,7 +6,7 @@ import pytest
 
 from saas import security
 from saas.migrations import migrate
-from saas.tenants import accounts, demo, platform
+from saas.tenants import accounts, demo, platform, pools
 from saas.tenants.apply import apply
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
@@ -15,8 +15,9 @@ from tests.world import World
 
 
 @pytest.fixture
-def ps(alone: PlatformScope) -> PlatformScope:
-    """What others store would be found too."""
+async def ps(alone: PlatformScope) -> PlatformScope:
+    """What others store would be found too. As every process does at its start, the shared pool is made."""
+    await pools.ensure_shared(alone, pools.Ports(1812, 1813, 2083))
     return alone
 
 

@@ -84,15 +84,15 @@ async def test_addresses_have_one_spelling(world: World) -> None:
 
 
 async def test_the_engine_sees_every_active_device_and_no_secret_is_mixed_up(world: World) -> None:
-    def devices(found: list[nas.Device]) -> dict[str, nas.Device]:
-        return {device.id: device for device in found}
+    async def devices() -> dict[str, nas.Device]:
+        return {device.id: device async for device in nas.engine_devices(world.ps, "shared")}
 
-    seen = devices(await nas.engine_devices(world.ps, "shared"))
+    seen = await devices()
     for business in (world.acme, world.zeta):
         device = seen[business.nas["_id"]]
         assert (device.tenant_id, device.secret) == (business.id, NAS_SECRET.encode())
     await nas.set_status(world.acme.scope, world.acme.nas["_id"], "disabled")
-    assert world.acme.nas["_id"] not in devices(await nas.engine_devices(world.ps, "shared"))
+    assert world.acme.nas["_id"] not in await devices()
 
 
 async def test_a_device_in_use_stays(world: World) -> None:
