@@ -30,7 +30,26 @@ async def sessions_take_from_quota(ps: PlatformScope) -> None:
         await ps.db.sessions.bulk(updates)
 
 
-MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota,)
+async def optional_rules(ps: PlatformScope) -> None:
+    """What plans and accounts can be held to beside expiry and concurrency, all of it off; what guards passwords."""
+    plan = {"octets": 0, "seconds": 0, "counted": "both", "days": [], "hours_from": "", "hours_until": ""}
+    plan |= {"at_end": "reject", "end_pool": "", "end_up_rate": 0, "end_down_rate": 0, "over_limit": "reject"}
+    plan |= {"idle_timeout": 0, "bind_mac": "off", "bind_vlan": "off", "ipv6_pool": "", "delegated_pool": ""}
+    await ps.db.plans.update_many({"octets": {"$exists": False}}, {"$set": plan})
+    # a fixed address could be of either family, and now has a place for each
+    while rows := await ps.db.accounts.find({"static_ip": {"$regex": ":"}}, fields=["static_ip"]):
+        for row in rows:
+            where = {"_id": row["_id"], "static_ip": row["static_ip"]}
+            await ps.db.accounts.update_one(where, {"$set": {"static_ip": "", "static_ipv6": row["static_ip"]}})
+    account = {"octets_left": None, "seconds_left": None, "delegated_prefix": "", "mac": "", "vlan": ""}
+    await ps.db.accounts.update_many({"static_ipv6": {"$exists": False}}, {"$set": {"static_ipv6": ""}})
+    await ps.db.accounts.update_many({"mac": {"$exists": False}}, {"$set": account})
+    tenant = {"restricted_timeout": 300, "guard_attempts": 10, "guard_window": 600}
+    fresh = {f"parameters.{name}": value for name, value in tenant.items()}
+    await ps.db.tenants.update_many({"parameters.guard_window": {"$exists": False}}, {"$set": fresh})
+
+
+MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules)
 
 
 async def migrate(ps: PlatformScope, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

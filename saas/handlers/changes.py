@@ -12,10 +12,15 @@ from saas.handlers.columns import Column
 from saas.handlers.forms.fields import FieldInfo, describe
 from saas.handlers.messages import STATES
 from saas.i18n import N_, Reader
-from saas.tenants import accounts, audit, members, nas, operators, parameters, plans, pools
+from saas.tenants import accounts, audit, lines, members, nas, operators, parameters, plans, pools
+
+
+class AccountFields(lines.LineForm, accounts.QuickOpenForm):
+    """What is set of an account, by whichever form."""
+
 
 _FORMS: Mapping[str, type[BaseModel]] = {
-    "account": accounts.QuickOpenForm,
+    "account": AccountFields,
     "group": operators.GroupForm,
     "member": members.MemberForm,
     "nas": nas.NasForm,
@@ -33,16 +38,20 @@ _TITLES: Mapping[str, str] = {
     "login": N_("Login name"),
     "member_name": N_("Real name"),
     "nas_id": N_("NAS device"),
+    "octets_left": N_("Traffic left"),
     "password_hash": N_("Password"),
     "pool": N_("Pool"),
     "sealed_nt_hash": N_("Password"),
     "sealed_password": N_("Password"),
     "sealed_secret": N_("Shared secret"),
+    "seconds_left": N_("Online time left"),
     "status": N_("Status"),
     "tier": N_("Tier"),
     "until": N_("Until"),
 }
-_RATES = ("up_rate", "down_rate")
+_RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
+_OCTETS = ("octets", "octets_left")
+_SECONDS = ("seconds", "seconds_left", "idle_timeout")
 _UNTOLD = ("attempt", "agent_id", "member_id", "balance")  # of no use to a reader, or told by the ledger
 
 
@@ -85,9 +94,12 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
     if isinstance(value, datetime):
         return reader.moment(value)
     if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
+        words = info.hints.get("labels", {}) if info else {}
+        return ", ".join(reader(words.get(item, str(item))) for item in value)
     if name in _RATES:
         return reader.rate(int(value))
+    if name in _OCTETS or name in _SECONDS:
+        return reader.octets(value) if name in _OCTETS else reader.duration(value)
     if info and info.widget == "money":
         return reader.money(int(value))
     if name == "status" and value in STATES:

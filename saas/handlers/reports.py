@@ -15,7 +15,8 @@ from saas.values import from_epoch
 
 JOBS = {
     "accounting": N_("Apply the accounting journal"),
-    "notes": N_("Keep refusals and unknown devices"),
+    "notes": N_("Keep refusals, unknown devices and learnt lines"),
+    "kicks": N_("Force off sessions that gave way to a newcomer"),
     "stale_sessions": N_("Close sessions that fell silent"),
     "slots": N_("Rebuild concurrency slots"),
 }

@@ -49,22 +49,57 @@ _FAILED: Mapping[str, tuple[str, str]] = {
         N_("Cannot get online: the plan {plan} ended on {when}."),
         N_("It can log in again as soon as it is renewed."),
     ),
+    "quota": (
+        N_("Cannot get online: what the plan {plan} gives is used up."),
+        N_("It can log in again as soon as it is renewed."),
+    ),
+    "window": (
+        N_("Cannot get online now: the plan {plan} is good again from {when} on."),
+        N_("Change the hours of the plan, or give the account another plan."),
+    ),
+    "mac": (
+        N_("Refused from {sent}: the account is bound to {bound}."),
+        N_("Release the binding if the subscriber has a new device."),
+    ),
+    "vlan": (
+        N_("Refused from {sent}: the account is bound to the VLAN {bound}."),
+        N_("Release the binding if the subscriber has moved."),
+    ),
     "concurrency": (
         N_("Online already: {sessions} of {limit} sessions are in use, another device is refused."),
         N_("Force a session off, if it is not wanted; a dead one is freed by itself after three missed updates."),
     ),
 }
+# at_end -> what becomes of a log-in after the end
+_RESTRICTED: Mapping[str, str] = {
+    "pool": N_("Gets online in the pool {pool} only: {why}."),
+    "slow": N_("Gets online at {rate} only: {why}."),
+}
+_WHY = {"expiry": N_("the plan {plan} ended on {when}"), "quota": N_("what the plan {plan} gives is used up")}
 
 
 def headline(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> Headline:
     """The first line of an account's page. `devices`: id -> name."""
-    rule = next((rule for rule in verdict.decision.rules if not rule.passed), None)
+    decision = verdict.decision
+    if decision.restricted:
+        return _restricted(reader, verdict)
+    rule = None if decision.accepted else decision.failed
     if rule is None:
         text = N_("Online now.") if verdict.open else N_("Can get online.")
         return Headline("green", reader(text), "")
     text, advice = _FAILED[rule.name]
     tone = "orange" if rule.name == "concurrency" else "red"
     return Headline(tone, reader(text, **_facts(reader, rule.data, devices)), reader(advice))
+
+
+def _restricted(reader: Reader, verdict: Verdict) -> Headline:
+    """Let in, and not for what was sold."""
+    plan = verdict.plan
+    rule = next(rule for rule in verdict.decision.rules if rule.name == verdict.decision.restricted)
+    why = reader(_WHY[rule.name], **_facts(reader, rule.data, {}))
+    rate = f"↑ {reader.rate(plan['end_up_rate'])} ↓ {reader.rate(plan['end_down_rate'])}"
+    text = reader(_RESTRICTED[plan["at_end"]], pool=plan["end_pool"], rate=rate, why=why)
+    return Headline("orange", text, reader(N_("After it is renewed it leaves this by itself, within minutes.")))
 
 
 def rule_lines(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> list[RuleLine]:
@@ -102,11 +137,41 @@ def _expiry(passed: bool, data: Data) -> str:
     return N_("Good until {when}") if passed else N_("Ended on {when}")
 
 
+def _quota(passed: bool, data: Data) -> str:
+    if data["octets_left"] is None and data["seconds_left"] is None:
+        return N_("Traffic and online time are not limited")
+    if not passed:
+        return N_("Used up: {left} left")
+    return N_("{left} left")
+
+
+def _window(passed: bool, data: Data) -> str:
+    if data["until"] is None:
+        return N_("Good at all hours")
+    return N_("Within the hours of the plan, until {when}") if passed else N_("Outside the hours, until {when}")
+
+
+def _mac(passed: bool, data: Data) -> str:
+    if not data["bound"]:
+        return N_("Will be bound to the first MAC address") if data["learns"] else N_("Not bound to a MAC address")
+    return N_("Bound to {bound}") if passed else N_("Bound to {bound}, the last log-in came from {sent}")
+
+
+def _vlan(passed: bool, data: Data) -> str:
+    if not data["bound"]:
+        return N_("Will be bound to the first VLAN") if data["learns"] else N_("Not bound to a VLAN")
+    return (
+        N_("Bound to the VLAN {bound}") if passed else N_("Bound to the VLAN {bound}, the last log-in came from {sent}")
+    )
+
+
 def _concurrency(_passed: bool, data: Data) -> str:
     if not data["limit"]:
         return N_("Sessions at a time are not limited")
     if data["sessions"] is None:
         return N_("Sessions cannot be counted right now; at most {limit} at a time")
+    if data["kicks"] and data["sessions"] >= data["limit"]:
+        return N_("{sessions} of {limit} sessions in use; another device takes the place of the oldest")
     return N_("{sessions} of {limit} sessions in use")
 
 
@@ -116,6 +181,10 @@ _LINES: Mapping[str, Callable[[bool, Data], str]] = {
     "status": _status,
     "nas": _nas,
     "expiry": _expiry,
+    "quota": _quota,
+    "window": _window,
+    "mac": _mac,
+    "vlan": _vlan,
     "concurrency": _concurrency,
 }
 
@@ -127,6 +196,14 @@ def _facts(reader: Reader, data: Data, devices: Mapping[str, str]) -> dict[str, 
         facts["status"] = reader(STATES[data["status"]][0])
     if data.get("expires_at") is not None:
         facts["when"] = reader.minute(from_epoch(data["expires_at"]))
+    if data.get("until") is not None:
+        facts["when"] = reader.minute(from_epoch(data["until"]))
+    if "bound" in data:
+        facts["sent"] = data["sent"] or reader(N_("an unknown line"))
+    left = [data.get("octets_left"), data.get("seconds_left")]
+    if left != [None, None]:
+        said = zip(left, (reader.octets, reader.duration), strict=True)
+        facts["left"] = ", ".join(say(max(0, amount)) for amount, say in said if amount is not None)
     if data.get("allowed"):
         facts["allowed"] = ", ".join(devices.get(nas_id, "?") for nas_id in data["allowed"])
     return facts

@@ -29,7 +29,12 @@ REASONS: Mapping[str, str] = {
     "eap": N_("EAP dialogue broken off"),
     "status": N_("Account not in use"),
     "nas": N_("Plan not for this device"),
+    "guarded": N_("Too many wrong passwords"),
     "expiry": N_("Plan expired"),
+    "quota": N_("Quota used up"),
+    "window": N_("Outside the hours"),
+    "mac": N_("Other MAC address"),
+    "vlan": N_("Other VLAN"),
     "concurrency": N_("Online already"),
 }
 # How the first thing known of a session was told, and who ended it.
@@ -160,8 +165,11 @@ NOUNS: Mapping[str, str] = {
     "tenant": N_("Tenant"),
 }
 ACTIONS: Mapping[str, str] = {
+    "account.learn": N_("Bound an account to its first line"),
+    "account.line": N_("Changed an account's line"),
     "account.open": N_("Opened an account"),
     "account.password": N_("Changed an account's password"),
+    "account.release": N_("Released an account's binding"),
     "account.reveal_password": N_("Looked at an account's password"),
     "cloud_account.create": N_("Created a cloud account"),
     "cloud_account.own_password": N_("Changed the own password"),

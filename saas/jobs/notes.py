@@ -1,8 +1,8 @@
-"""Refusals and unknown devices: from the engines' notes to the rows that the consoles read."""
+"""From the engines' notes to rows: refusals and unknown devices for the consoles, lines that were learnt."""
 
 from __future__ import annotations
 
-from saas.tenants import journal, refusals
+from saas.tenants import journal, lines, refusals
 from saas.tenants.scope import PlatformScope
 
 _WAIT = 1.0  # seconds that a read waits for something to come
@@ -11,6 +11,7 @@ _WAIT = 1.0  # seconds that a read waits for something to come
 async def keep_notes(ps: PlatformScope) -> int:
     """Keep the next notes; how many."""
     entries, notes = await journal.read_notes(ps, _WAIT)
-    await refusals.keep(ps, notes)
+    await lines.learn(ps, [note for note in notes if isinstance(note, lines.Learnt)])
+    await refusals.keep(ps, [note for note in notes if not isinstance(note, lines.Learnt)])
     await journal.remove_notes(ps, entries)
     return len(notes)

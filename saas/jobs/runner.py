@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from saas import tasks
 from saas.errors import Unavailable
 from saas.jobs.accounting import Accounting
+from saas.jobs.kicks import kick_oldest
 from saas.jobs.notes import keep_notes
 from saas.tenants import health
 from saas.tenants.scope import PlatformScope
@@ -43,6 +44,7 @@ def all_jobs() -> list[Job]:
         Job("accounting", 0, accounting.apply_journal),
         Job("changes", 0, accounting.hear_changes),
         Job("notes", 0.5, keep_notes),
+        Job("kicks", 0.2, kick_oldest),
         Job("stale_sessions", 15, accounting.close_stale),
         Job("slots", 15, accounting.check_slots),
     ]

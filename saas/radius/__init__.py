@@ -18,6 +18,7 @@ known waits for no store.
     duplicates.py      answers that are still remembered
     batches.py         work that waits for a store
     logins.py          accounts cached in the worker
+    guard.py           wrong passwords, and when no more are tested
     auth.py            Access-Request
     acct.py            Accounting-Request
     coa.py             Disconnect-Request

@@ -19,15 +19,16 @@ from typing import Any, Final
 from saas.radius import codec, eap, methods, replies
 from saas.radius.authenticators import reply
 from saas.radius.batches import Batches
-from saas.radius.codec import CALLING_STATION_ID, CLASS, EAP_MESSAGE, USER_NAME, attribute, plain
+from saas.radius.codec import CALLING_STATION_ID, CLASS, EAP_MESSAGE, NAS_PORT_ID, USER_NAME, attribute, plain
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
+from saas.radius.guard import Guard
 from saas.radius.logins import Login, Logins, Name, login_name
 from saas.radius.methods import Proof
 from saas.radius.notes import Notes
 from saas.radius.stations import station
 from saas.radius.tokens import SessionToken, Tokens
-from saas.tenants import slots
+from saas.tenants import lines, slots
 from saas.tenants.access import Decision, LoginRecord, LoginRequest, decide
 from saas.tenants.refusals import Refusal
 from saas.tenants.scope import PlatformScope
@@ -76,6 +77,7 @@ class Auth:
         self._counters = counters
         self._notes = notes
         self._rejects = Rejects(reject_delay)
+        self.guard = Guard()
         self._slot_prefix = secrets.token_hex(6)  # slots are told apart, not kept secret: Class is signed
         self._slot_number = 0
         self._fetches: Batches[Attempt] = Batches(self._fetch, partial(self._drop_all, "internal_error"))
@@ -136,6 +138,9 @@ class Auth:
         login, request = attempt.login, attempt.request
         assert login is not None
         record = login.record
+        if self.guard.holds(request.nas, attempt.name, attempt.station, request.received):
+            self._reject(attempt, self._decide(attempt, None, guarded=True))
+            return
         password = partial(self._password, login, record) if record else None
         nt_hash = record.nt_hash if record else None
         if EAP_MESSAGE in request.packet.first:
@@ -169,12 +174,20 @@ class Auth:
             login.password = self._ps.keys.unseal(record.tenant_id, record.sealed_password).encode()
         return login.password
 
-    def _decide(self, attempt: Attempt, sessions: int | None) -> Decision:
+    def _decide(self, attempt: Attempt, sessions: int | None, guarded: bool = False) -> Decision:
         request, login = attempt.request, attempt.login
         nas = request.nas
         return decide(
             LoginRequest(
-                nas.id, attempt.station, request.received, attempt.proof.right, nas.device.tenant_active, sessions
+                nas.id,
+                attempt.station,
+                request.received,
+                attempt.proof.right,
+                nas.device.tenant_active,
+                sessions,
+                nas.device.vendor,
+                request.packet.first.get(NAS_PORT_ID, b""),
+                guarded,
             ),
             login.record if login else None,
         )
@@ -184,15 +197,27 @@ class Auth:
         assert login is not None and login.record is not None
         record, nas = login.record, request.nas
         vendor = nas.device.vendor
-        granted = login.replies.get(vendor)
+        key = f"{vendor} restricted" if decision.restricted else vendor
+        granted = login.replies.get(key)
         if granted is None:
-            granted = login.replies[vendor] = replies.grants(record, vendor)
+            grants = replies.restricted_grants if decision.restricted else replies.grants
+            granted = login.replies[key] = grants(record, vendor)
         times = replies.times(decision.session_timeout, record.interim_interval, vendor)
         token = self._tokens.sign(record.tenant_id, SessionToken(record.account_id, attempt.slot))
         attributes = b"".join((attempt.proof.attributes, granted, times, plain(CLASS, token)))
+        if (nas.id, attempt.station) not in login.places:
+            self.guard.let_in(nas, attempt.name, attempt.station, login)
+        if record.learns:
+            self._learn(attempt, record)
         self._counters.accepted += 1
         self._counters.device(nas).accepted += 1
         request.answer(reply(codec.ACCESS_ACCEPT, request.packet, nas.secret, attributes))
+
+    def _learn(self, attempt: Attempt, record: LoginRecord) -> None:
+        port = attempt.request.packet.first.get(NAS_PORT_ID, b"")
+        line = lines.seen(record, attempt.station, port, attempt.request.received)
+        if line is not None:
+            self._notes.learnt(line)
 
     def _reject(self, attempt: Attempt, decision: Decision) -> None:
         request = attempt.request
@@ -205,6 +230,8 @@ class Auth:
         if EAP_MESSAGE in request.packet.first:
             attributes = eap.failure(request.packet)
             reason = attempt.proof.fault if reason == "password" else reason
+        if reason in ("password", "account"):
+            self.guard.failed(request.nas, attempt.name, attempt.station, request.received)
         self._counters.rejected += 1
         self._counters.device(request.nas).rejected += 1
         self._note(attempt, reason, failed.data)
@@ -285,4 +312,5 @@ def _slot_request(attempt: Attempt) -> SlotRequest:
         attempt.station,
         record.concurrency,
         record.interim_interval,
+        record.kicks,
     )

@@ -212,6 +212,7 @@ class Engine:
                 self._devices.missed()
         elif change.kind == "account":
             self._logins.account_changed(change.tenant_id, change.key)
+            self._auth.guard.account_changed(change.tenant_id, change.key)
         elif change.kind in ("plan", "tenant"):
             self._logins.tenant_changed(change.tenant_id)
         self._devices.changed(change)

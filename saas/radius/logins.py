@@ -35,15 +35,17 @@ _log = logging.getLogger(__name__)
 class Login:
     """A cached account, or the knowledge that nobody has that name (`record` None).
 
-    `password` and `replies` keep what was worked out from the record, for as long as the entry lives.
+    `password` and `replies` keep what was worked out from the record, for as long as the entry lives. `places`
+    are the devices and stations from which it was let in, as far as the guard need not be told again.
     """
 
-    __slots__ = ("fetched_at", "password", "record", "replies")
+    __slots__ = ("fetched_at", "password", "places", "record", "replies")
 
     def __init__(self, record: LoginRecord | None, fetched_at: float) -> None:
         self.record = record
         self.fetched_at = fetched_at
         self.password: bytes | None = None
+        self.places: tuple[tuple[str, str], ...] = ()
         self.replies: dict[str, bytes] = {}  # vendor -> the attributes of an accept that depend on nothing else
 
 

@@ -1,10 +1,12 @@
-"""What is to be told about refusals and unknown devices: gathered, bounded, handed over in batches."""
+"""What is to be told about refusals, unknown devices and lines learnt: gathered, bounded, handed over in batches."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from typing import Final
 
+from saas.tenants.journal import Note
+from saas.tenants.lines import Learnt
 from saas.tenants.refusals import Refusal, UnknownNas
 
 # Between two hand-overs; the counters still count what is left out.
@@ -13,7 +15,9 @@ LIMIT: Final = 2_000  # unknown devices
 
 
 class Notes:
-    """Refusals one by one; unknown devices once for each (source, identifier, cause) with their count."""
+    """Refusals one by one; unknown devices once for each (source, identifier, cause) with their count; of the lines of
+    an account the first.
+    """
 
     def __init__(self, pool: str, limit: int = LIMIT, tenant_limit: int = TENANT_LIMIT) -> None:
         self._pool = pool
@@ -21,6 +25,7 @@ class Notes:
         self._tenant_limit = tenant_limit
         self._refusals: defaultdict[str, list[Refusal]] = defaultdict(list)
         self._unknown: dict[tuple[str, str, str], tuple[int, float]] = {}
+        self._learnt: dict[str, Learnt] = {}
 
     def refused(self, refusal: Refusal) -> None:
         """A login was refused."""
@@ -35,12 +40,19 @@ class Notes:
         if count or len(self._unknown) < self._limit:
             self._unknown[key] = (count + 1, now)
 
-    def take(self) -> list[Refusal | UnknownNas]:
+    def learnt(self, line: Learnt) -> None:
+        """A login was accepted whose line is to be learnt."""
+        if len(self._learnt) < self._limit:
+            self._learnt.setdefault(line.account_id, line)
+
+    def take(self) -> list[Note]:
         """Everything since the last call."""
         refusals, self._refusals = self._refusals, defaultdict(list)
         unknown, self._unknown = self._unknown, {}
+        learnt, self._learnt = self._learnt, {}
         pool = self._pool
         return [
             *(refusal for of_tenant in refusals.values() for refusal in of_tenant),
+            *learnt.values(),
             *(UnknownNas(pool, *key, count=count, at=at) for key, (count, at) in unknown.items()),
         ]

@@ -8,10 +8,10 @@ from struct import Struct
 from typing import Final
 
 from saas.i18n import N_, catalogue
-from saas.radius.codec import attribute
-from saas.radius.methods import ERROR_AUTHENTICATION, ERROR_DISABLED, ERROR_NO_DIALIN
-from saas.radius.vendors import rates, vendor
-from saas.tenants.access import LoginRecord
+from saas.radius.codec import attribute, attributes
+from saas.radius.methods import ERROR_AUTHENTICATION, ERROR_DISABLED, ERROR_HOURS, ERROR_NO_DIALIN
+from saas.radius.vendors import vendor
+from saas.tenants.access import LoginRecord, octets_share
 
 LEAST_INTERIM: Final = 60  # seconds (RFC 2869 section 5.16)
 
@@ -23,25 +23,70 @@ REASONS: Final[Mapping[str, str]] = {
     "status": N_("This account is not in use at present."),
     "nas": N_("Your plan cannot be used here."),
     "expiry": N_("Your plan has expired. Please renew."),
+    "quota": N_("What your plan gives is used up."),
+    "window": N_("Your plan cannot be used at this time."),
+    "mac": N_("Your device has changed. Please ask us."),
+    "vlan": N_("Your line has changed. Please ask us."),
     "concurrency": N_("This account is in use already."),
 }
 _ERRORS: Final[Mapping[str, int]] = {
     "status": ERROR_DISABLED,
     "expiry": ERROR_DISABLED,
+    "quota": ERROR_DISABLED,
+    "window": ERROR_HOURS,
     "nas": ERROR_NO_DIALIN,
+    "mac": ERROR_NO_DIALIN,
+    "vlan": ERROR_NO_DIALIN,
     "concurrency": ERROR_NO_DIALIN,
 }
 
 
 def grants(record: LoginRecord, vendor_key: str) -> bytes:
-    """What depends on account and vendor alone: rates, and an address or a pool, never both; never Framed-Route."""
-    granted = rates(vendor_key, record.up_rate, record.down_rate)
-    if record.static_ip:
-        name = "Framed-IPv6-Address" if ":" in record.static_ip else "Framed-IP-Address"
-        return granted + attribute(name, record.static_ip)
-    if record.address_pool:
-        return granted + attribute("Framed-Pool", record.address_pool)
-    return granted
+    """What depends on account and vendor alone: rates, what is left of the quota, addresses; never Framed-Route."""
+    told = vendor(vendor_key)
+    return b"".join(
+        (
+            told.rates(record.up_rate, record.down_rate),
+            told.octets(octets_share(record), record.counted),
+            _addresses(record),
+            _idle(record, vendor_key),
+        )
+    )
+
+
+def restricted_grants(record: LoginRecord, vendor_key: str) -> bytes:
+    """What a login gets whose plan has ended: its usual address at a low speed, or an address of another pool.
+
+    A fixed address, and anything of IPv6, would lead around that pool.
+    """
+    if record.at_end == "slow":
+        given = vendor(vendor_key).rates(record.end_up_rate, record.end_down_rate) + _addresses(record)
+    else:
+        given = vendor(vendor_key).rates(record.up_rate, record.down_rate) + attribute("Framed-Pool", record.end_pool)
+    return given + _idle(record, vendor_key)
+
+
+def _addresses(record: LoginRecord) -> bytes:
+    """An address or a prefix where one is fixed, the plan's pool of the same family otherwise, never both."""
+    prefix = "/" in record.static_ipv6
+    pairs = (
+        ("Framed-IP-Address", record.static_ip),
+        ("Framed-Pool", "" if record.static_ip else record.address_pool),
+        ("Framed-IPv6-Prefix" if prefix else "Framed-IPv6-Address", record.static_ipv6),
+        ("Framed-IPv6-Pool", "" if record.static_ipv6 else record.ipv6_pool),
+        ("Delegated-IPv6-Prefix", record.delegated_prefix),
+        ("Delegated-IPv6-Prefix-Pool", "" if record.delegated_prefix else record.delegated_pool),
+    )
+    return attributes(*((name, value) for name, value in pairs if value))
+
+
+def _idle(record: LoginRecord, vendor_key: str) -> bytes:
+    """Idle-Timeout; and Termination-Action, so that at the end of its time a device asks again instead of hanging up.
+
+    That goes to the vendors alone that can ask again by themselves (RFC 3580 section 3.17).
+    """
+    idle = attribute("Idle-Timeout", record.idle_timeout) if record.idle_timeout else b""
+    return idle + (attribute("Termination-Action", 1) if vendor(vendor_key).asks_again else b"")
 
 
 def times(session_timeout: int, interim_interval: int, vendor_key: str) -> bytes:

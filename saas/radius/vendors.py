@@ -1,4 +1,4 @@
-"""What each vendor wants to hear: rates in its own attributes and units, and what identifies a session to it. Pure.
+"""What each vendor wants to hear: rates and quotas in its own attributes, and what identifies a session to it. Pure.
 
 "Up" is from the subscriber: what the device receives, its input. A rate of 0 means none given and is never sent:
 some devices take 0 for unlimited, others for nothing. Sources: the vendors' dictionaries and manuals; a unit about
@@ -16,6 +16,7 @@ from saas.radius.codec import attribute
 MAX_RATE: Final = 2**31 - 1  # many devices read the 32 bits as signed
 
 Rates = Callable[[int, int], bytes]
+Octets = Callable[[int, str], bytes]
 
 
 def _each(up_names: tuple[str, ...], down_names: tuple[str, ...], unit: int = 1) -> Rates:
@@ -68,6 +69,31 @@ def _no_rates(up: int, down: int) -> bytes:
     return b""
 
 
+def _split(names: Mapping[str, str], low: str, high: str) -> Octets:
+    """What a session may carry, as two attributes of 32 bits each; `names`: the direction that counts -> its word."""
+
+    def octets(octets: int, counted: str) -> bytes:
+        if not octets:
+            return b""
+        word, gigawords = names[counted], octets >> 32
+        sent = attribute(low.format(word), octets & 0xFFFFFFFF)
+        return sent + (attribute(high.format(word), gigawords) if gigawords else b"")
+
+    return octets
+
+
+def _pppd_octets(octets: int, counted: str) -> bytes:
+    """One attribute of 32 bits: what does not fit is left to metering, or a session would end after 2 GB of many."""
+    if not 0 < octets <= MAX_RATE:
+        return b""
+    direction = {"both": 0, "up": 1, "down": 2}[counted]
+    return attribute("Session-Octets-Limit", octets) + attribute("Octets-Direction", direction)
+
+
+def _no_octets(octets: int, counted: str) -> bytes:
+    return b""
+
+
 _HUAWEI = _each(
     ("Huawei-Input-Average-Rate", "Huawei-Input-Peak-Rate"), ("Huawei-Output-Average-Rate", "Huawei-Output-Peak-Rate")
 )
@@ -75,6 +101,13 @@ _H3C = _each(("H3C-Input-Average-Rate", "H3C-Input-Peak-Rate"), ("H3C-Output-Ave
 _ZTE = ("ZTE-Rate-Ctrl-SCR-Up",), ("ZTE-Rate-Ctrl-SCR-Down",)
 _RP = ("RP-Upstream-Speed-Limit",), ("RP-Downstream-Speed-Limit",)
 _PPPD = ("PPPD-Upstream-Speed-Limit",), ("PPPD-Downstream-Speed-Limit",)
+# the router's own view: it receives what the subscriber uploads
+_MIKROTIK_OCTETS = _split(
+    {"both": "Total", "up": "Recv", "down": "Xmit"}, "Mikrotik-{}-Limit", "Mikrotik-{}-Limit-Gigawords"
+)
+_CHILLI_OCTETS = _split(
+    {"both": "Total", "up": "Input", "down": "Output"}, "ChilliSpot-Max-{}-Octets", "ChilliSpot-Max-{}-Gigawords"
+)
 _CHILLI = ("ChilliSpot-Bandwidth-Max-Up",), ("ChilliSpot-Bandwidth-Max-Down",)
 
 # What identifies a session in a Disconnect-Request (RFC 5176 section 3). A device answers 401 to an attribute that
@@ -84,16 +117,24 @@ _COMMON = ("User-Name", "Acct-Session-Id", "NAS-Identifier", "NAS-IP-Address", "
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """`rates` (up, down in bit/s) -> attributes; `identification` names for Disconnect; `least_timeout` in seconds."""
+    """`rates` (up, down in bit/s) and `octets` (how many, of which direction; 0 = not limited) -> attributes;
+    `identification` names for Disconnect; `least_timeout` in seconds; `asks_again`: by itself, when the time is up.
+    """
 
     rates: Rates
     identification: tuple[str, ...] = _COMMON
     least_timeout: int = 1
+    octets: Octets = _no_octets
+    asks_again: bool = False
 
 
 VENDORS: Final[Mapping[str, Vendor]] = {
     "standard": Vendor(_no_rates),
-    "mikrotik": Vendor(_mikrotik, ("User-Name", "Acct-Session-Id", "Framed-IP-Address", "NAS-IP-Address")),
+    "mikrotik": Vendor(
+        _mikrotik,
+        ("User-Name", "Acct-Session-Id", "Framed-IP-Address", "NAS-IP-Address"),
+        octets=_MIKROTIK_OCTETS,
+    ),
     "huawei": Vendor(_HUAWEI, ("User-Name", "Acct-Session-Id", "NAS-IP-Address", "Framed-IP-Address")),
     "h3c": Vendor(_H3C, ("User-Name", "Acct-Session-Id", "NAS-IP-Address", "Framed-IP-Address")),
     "zte": Vendor(_each(*_ZTE, unit=1000)),
@@ -102,16 +143,20 @@ VENDORS: Final[Mapping[str, Vendor]] = {
     "ikuai": Vendor(_each(*_RP, unit=1000)),
     "ikuai-bps": Vendor(_each(*_RP)),
     "accel-ppp": Vendor(_accel, (*_COMMON, "Calling-Station-Id")),
-    "pptpd": Vendor(_each(*_PPPD, unit=1000)),
+    "pptpd": Vendor(_each(*_PPPD, unit=1000), octets=_pppd_octets),
     "openvpn": Vendor(_no_rates),
     # finds sessions by User-Name alone, and takes Session-Timeout for its own lifetime: below the sum of both sides'
     # over_time (2 x 1440 s) its clients reauthenticate without pause
     "strongswan": Vendor(_no_rates, ("User-Name",), least_timeout=3600),
     "wispr": Vendor(_each(("WISPr-Bandwidth-Max-Up",), ("WISPr-Bandwidth-Max-Down",))),
-    "chillispot": Vendor(_each(*_CHILLI, unit=1000)),
+    "chillispot": Vendor(_each(*_CHILLI, unit=1000), octets=_CHILLI_OCTETS),
     "ascend": Vendor(_each(("Ascend-Data-Rate",), ("Ascend-Xmit-Rate",))),
     # wants NAS-Port
-    "aruba": Vendor(_no_rates, ("User-Name", "Acct-Session-Id", "Calling-Station-Id", "NAS-Port", "NAS-IP-Address")),
+    "aruba": Vendor(
+        _no_rates,
+        ("User-Name", "Acct-Session-Id", "Calling-Station-Id", "NAS-Port", "NAS-IP-Address"),
+        asks_again=True,
+    ),
 }
 
 

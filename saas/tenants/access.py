@@ -2,16 +2,23 @@
 
 Rules are asked in order and the first that fails is the reason. Passwords come before whatever would tell a stranger
 about the account, and device, tenant and account before passwords (see RFC 2865 section 2 for the exchange). The engine
-needs the reason alone, for every packet; a reader can be told what each rule says, and that is worked out when asked.
+needs the reason alone, for every packet, and asks the rules that an account can fail at all: which these are is found
+once for each record. A reader can be told what every rule says, and that is worked out when asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from saas.tenants.ports import vlan_of
+from saas.tenants.windows import Window
+
 MAX_TIMEOUT = 2**31 - 1  # devices read Session-Timeout as a signed number
+
+Passes = Callable[["LoginRequest", "LoginRecord"], bool]
+Facts = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,18 +41,44 @@ class LoginRecord:
     address_pool: str  # "" = none
     static_ip: str  # "" = none
     interim_interval: int  # seconds
-    max_session_time: int  # seconds; 0 = no limit
+    max_session_time: int  # seconds, at most MAX_TIMEOUT; 0 = no limit
+    octets_left: int | None = None  # of what was paid, None = not limited; below 0 by what one interim interval carried
+    seconds_left: int | None = None
+    counted: str = "both"  # the direction whose octets count: "both", "down", "up"
+    window: Window | None = None  # when the plan is good; None = always
+    mac: str = ""  # "AA-BB-…", the only station that may dial in; "" = any
+    vlan: str = ""  # "svlan.cvlan" or "vlan", the only line; "" = any
+    learns: tuple[str, ...] = ()  # what is bound to the first login: "mac", "vlan"
+    at_end: str = "reject"  # or "pool", "slow": what becomes of a login after expiry or without quota
+    end_pool: str = ""
+    end_up_rate: int = 0  # bit/s
+    end_down_rate: int = 0
+    restricted_timeout: int = 300  # seconds that a login after the end is let in for
+    kicks: bool = False  # above the limit the oldest session goes, not the newcomer
+    static_ipv6: str = ""  # an address, or a prefix "2001:db8::/64"
+    delegated_prefix: str = ""
+    ipv6_pool: str = ""
+    delegated_pool: str = ""
+    idle_timeout: int = 0  # seconds; 0 = none
+    asked: tuple[tuple[str, Passes], ...] = field(init=False, repr=False, compare=False)  # the rules it can fail
+
+    def __post_init__(self) -> None:
+        asked = tuple((name, passes) for name, passes, _, can_fail in _RULES if can_fail(self))
+        object.__setattr__(self, "asked", _SHARED.setdefault(asked, asked))
 
 
 class LoginRequest(NamedTuple):
     """One attempt, or the question whether one would succeed."""
 
     nas_id: str  # "" = no device in particular
-    calling_station_id: str
+    calling_station_id: str | None  # None = no station in particular
     now: float  # seconds since 1970, UTC
     credentials: bool | None  # whether the password was right; None = not tested
     tenant_active: bool
     sessions: int | None  # open and pending sessions of other devices; None = not counted
+    vendor: str = ""  # of the device, "" = any: not every one can hold a session to a pool or a speed
+    nas_port_id: bytes | None = None  # None = no line in particular
+    guarded: bool = False  # too many wrong passwords: this one was not tested
 
 
 class Rule(NamedTuple):
@@ -59,17 +92,26 @@ class Rule(NamedTuple):
 class Decision:
     """What RADIUS answers.
 
-    `reason`: the name of the first rule that failed, "" when accepted. `session_timeout` in seconds, at least 1: to
-    many devices 0 means without end.
+    `reason`: the name of the first rule that failed, "" when accepted. `restricted`: the rule that failed and yet let
+    the login in, to the pool or the speed of those whose plan has ended; "" when nothing is restricted.
+    `session_timeout` in seconds, at least 1: to many devices 0 means without end.
     """
 
-    __slots__ = ("_record", "_request", "reason", "session_timeout")
+    __slots__ = ("_record", "_request", "reason", "restricted", "session_timeout")
 
-    def __init__(self, request: LoginRequest, record: LoginRecord | None, reason: str, session_timeout: int) -> None:
+    def __init__(
+        self,
+        request: LoginRequest,
+        record: LoginRecord | None,
+        reason: str,
+        session_timeout: int = 1,
+        restricted: str = "",
+    ) -> None:
         self._request = request
         self._record = record
         self.reason = reason
         self.session_timeout = session_timeout
+        self.restricted = restricted
 
     @property
     def accepted(self) -> bool:
@@ -82,37 +124,52 @@ class Decision:
         request, record = self._request, self._record
         rules = [Rule("tenant", request.tenant_active, {}), Rule("account", record is not None, {})]
         if record is not None:
-            asked = _RULES if request.credentials is not None else _RULES[1:]
-            rules += [Rule(name, passes(request, record), facts(request, record)) for name, passes, facts in asked]
+            asked = _RULES if request.credentials is not None else _RULES[2:]
+            rules += [Rule(name, passes(request, record), facts(request, record)) for name, passes, facts, _ in asked]
         return tuple(rules)
 
     @property
     def failed(self) -> Rule:
         """The rule that is the reason of a refusal."""
-        return next(rule for rule in self.rules if not rule.passed)
+        request, record = self._request, self._record
+        found = next((facts for name, _, facts, _ in _RULES if name == self.reason), _no_facts)
+        return Rule(self.reason, False, found(request, record) if record is not None else {})
 
 
 def decide(request: LoginRequest, record: LoginRecord | None) -> Decision:
     """Judge an attempt. Without a record there is no such account."""
     if not request.tenant_active:
-        return Decision(request, record, "tenant", 1)
+        return Decision(request, record, "tenant")
     if record is None:
-        return Decision(request, record, "account", 1)
-    for name, passes, _ in _RULES:
+        return Decision(request, record, "account")
+    restricted = ""
+    for name, passes in record.asked:
         if not passes(request, record):
-            return Decision(request, record, name, 1)
-    return Decision(request, record, "", _session_timeout(request, record))
+            if name not in _ENDS or record.at_end == "reject" or request.vendor in _CANNOT[record.at_end]:
+                return Decision(request, record, name)
+            restricted = restricted or name
+    return Decision(request, record, "", _session_timeout(request, record, restricted), restricted)
 
 
-Facts = Mapping[str, Any]
+# The rules that a login may fail and yet be let in; and the vendors where it is refused all the same, because their
+# devices do not heed the pool, the speed or the time of a session, and would let it in without restriction or end.
+_ENDS = ("expiry", "quota")
+_CANNOT: Mapping[str, frozenset[str]] = {
+    "pool": frozenset({"openvpn", "strongswan"}),
+    "slow": frozenset({"openvpn", "strongswan", "standard", "aruba"}),
+}
+
+
+def _guard(request: LoginRequest, _record: LoginRecord) -> bool:
+    return not request.guarded
+
+
+def _no_facts(_request: LoginRequest, _record: LoginRecord) -> Facts:
+    return {}
 
 
 def _password(request: LoginRequest, _record: LoginRecord) -> bool:
     return request.credentials is not False
-
-
-def _password_facts(_request: LoginRequest, _record: LoginRecord) -> Facts:
-    return {}
 
 
 def _status(_request: LoginRequest, record: LoginRecord) -> bool:
@@ -139,28 +196,90 @@ def _expiry_facts(_request: LoginRequest, record: LoginRecord) -> Facts:
     return {"expires_at": record.expires_at, "plan": record.plan_name}
 
 
+def _quota(_request: LoginRequest, record: LoginRecord) -> bool:
+    return (record.octets_left is None or record.octets_left > 0) and (
+        record.seconds_left is None or record.seconds_left > 0
+    )
+
+
+def _quota_facts(_request: LoginRequest, record: LoginRecord) -> Facts:
+    return {"octets_left": record.octets_left, "seconds_left": record.seconds_left, "plan": record.plan_name}
+
+
+def _window(request: LoginRequest, record: LoginRecord) -> bool:
+    return record.window is None or record.window.is_open(request.now)
+
+
+def _window_facts(request: LoginRequest, record: LoginRecord) -> Facts:
+    return {"until": record.window.until(request.now) if record.window else None, "plan": record.plan_name}
+
+
+def _mac(request: LoginRequest, record: LoginRecord) -> bool:
+    return not record.mac or request.calling_station_id in (record.mac, None)
+
+
+def _mac_facts(request: LoginRequest, record: LoginRecord) -> Facts:
+    return {"bound": record.mac, "sent": request.calling_station_id or "", "learns": "mac" in record.learns}
+
+
+def _vlan(request: LoginRequest, record: LoginRecord) -> bool:
+    return not record.vlan or request.nas_port_id is None or vlan_of(request.nas_port_id) == record.vlan
+
+
+def _vlan_facts(request: LoginRequest, record: LoginRecord) -> Facts:
+    return {"bound": record.vlan, "sent": vlan_of(request.nas_port_id or b""), "learns": "vlan" in record.learns}
+
+
 def _concurrency(request: LoginRequest, record: LoginRecord) -> bool:
-    return not record.concurrency or request.sessions is None or request.sessions < record.concurrency
+    if not record.concurrency or request.sessions is None or request.sessions < record.concurrency:
+        return True
+    return record.kicks and request.credentials is None  # a question alone: for a login they have given way already
 
 
 def _concurrency_facts(request: LoginRequest, record: LoginRecord) -> Facts:
-    return {"sessions": request.sessions, "limit": record.concurrency}
+    return {"sessions": request.sessions, "limit": record.concurrency, "kicks": record.kicks}
 
 
-_RULES: tuple[
-    tuple[str, Callable[[LoginRequest, LoginRecord], bool], Callable[[LoginRequest, LoginRecord], Facts]], ...
-] = (
-    ("password", _password, _password_facts),
-    ("status", _status, _status_facts),
-    ("nas", _nas, _nas_facts),
-    ("expiry", _expiry, _expiry_facts),
-    ("concurrency", _concurrency, _concurrency_facts),
+# Name, whether it passes, what a reader needs to understand it, and whether a record can fail it. The guard and the
+# password come first and together: the rules behind them are for those who knew it.
+_RULES: tuple[tuple[str, Passes, Callable[[LoginRequest, LoginRecord], Facts], Callable[[LoginRecord], bool]], ...] = (
+    ("guarded", _guard, _no_facts, lambda record: True),
+    ("password", _password, _no_facts, lambda record: True),
+    ("status", _status, _status_facts, lambda record: record.status != "normal"),
+    ("nas", _nas, _nas_facts, lambda record: bool(record.nas_ids)),
+    ("expiry", _expiry, _expiry_facts, lambda record: record.expires_at is not None),
+    ("quota", _quota, _quota_facts, lambda record: record.octets_left is not None or record.seconds_left is not None),
+    ("window", _window, _window_facts, lambda record: record.window is not None),
+    ("mac", _mac, _mac_facts, lambda record: bool(record.mac)),
+    ("vlan", _vlan, _vlan_facts, lambda record: bool(record.vlan)),
+    ("concurrency", _concurrency, _concurrency_facts, lambda record: bool(record.concurrency)),
 )
+_SHARED: dict[tuple[tuple[str, Passes], ...], tuple[tuple[str, Passes], ...]] = {}  # many records, few selections
 
 
-def _session_timeout(request: LoginRequest, record: LoginRecord) -> int:
-    """The least of all limits, in seconds."""
-    limits = [record.max_session_time or MAX_TIMEOUT, MAX_TIMEOUT]
-    if record.expires_at is not None:
-        limits.append(int(record.expires_at - request.now))
-    return max(1, min(limits))
+def _session_timeout(request: LoginRequest, record: LoginRecord, restricted: str) -> int:
+    """The least of all limits, in seconds. Online time that is left is shared among the sessions there may be."""
+    least = record.max_session_time or MAX_TIMEOUT
+    if restricted:
+        least = min(least, record.restricted_timeout)
+    else:
+        if record.expires_at is not None:
+            left = int(record.expires_at - request.now)
+            if left < least:
+                least = left
+        if record.seconds_left is not None:
+            least = min(least, record.seconds_left // (record.concurrency or 1))
+    if record.window is not None:
+        least = min(least, int(record.window.until(request.now) - request.now))
+    return 1 if least < 1 else least
+
+
+def octets_share(record: LoginRecord) -> int:
+    """What one session may carry, octets of the direction that counts; 0 = not limited.
+
+    What is left is shared among the sessions there may be at once, because each device counts for itself. Without a
+    concurrency limit each gets all that is left, and metering alone holds them together.
+    """
+    if record.octets_left is None:
+        return 0
+    return max(1, record.octets_left // (record.concurrency or 1))

@@ -19,11 +19,12 @@ from saas.i18n import N_
 from saas.store import Table
 from saas.tenants import audit, billing, ledger, platform, records
 from saas.tenants.access import LoginRecord
-from saas.tenants.forms import Address, Form, Line, Mobile, Note, OptionalPassword, Password, Username
+from saas.tenants.forms import Address4, Form, Line, Mobile, Note, OptionalPassword, Password, Username
 from saas.tenants.members import new_member
 from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
-from saas.tenants.plans import Plan
+from saas.tenants.plans import Plan, allowance
 from saas.tenants.scope import PlatformScope, Scope
+from saas.tenants.windows import window_of
 from saas.values import new_id, normal_username, utcnow
 
 MAX_MONTHS = 36
@@ -43,7 +44,9 @@ ACCOUNT = records.Noun("accounts", "account", "acc", "username")
 class Account(TypedDict):
     """`username` is unique in the tenant, in its normal spelling. `status`: "normal", "suspended", "closed".
 
-    `expires_at` None: never. Password and NT hash are sealed for the tenant.
+    `expires_at` None: never. `octets_left`, `seconds_left`: of what was paid, None: not limited; below 0 by what flowed
+    within one interim interval. `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
+    Password and NT hash are sealed for the tenant.
     """
 
     _id: str
@@ -57,7 +60,13 @@ class Account(TypedDict):
     status: str
     plan_id: str
     expires_at: datetime | None
+    octets_left: int | None
+    seconds_left: int | None
     static_ip: str
+    static_ipv6: str
+    delegated_prefix: str
+    mac: str
+    vlan: str
     search: list[str]
     attempt: str  # the key of the request that opened it: a repeat finds it
     version: int
@@ -92,7 +101,7 @@ class QuickOpenForm(Form):
     )
     name: Line = Field(default="", title=N_("Real name"))
     mobile: Mobile = Field(default="", title=N_("Mobile"))
-    static_ip: Address = Field(
+    static_ip: Address4 = Field(
         default="",
         title=N_("Fixed IP"),
         description=N_("Empty: from the device's pool."),
@@ -127,6 +136,7 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     zone = scope.tenant["parameters"]["timezone"]
     account = new_account(scope, member, plan["_id"], form.username, password) | {
         "expires_at": billing.expiry(utcnow(), form.months, zone),
+        **allowance(plan, form.months),
         "static_ip": form.static_ip,
         "attempt": attempt,
     }
@@ -195,7 +205,13 @@ def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username:
         "status": "normal",
         "plan_id": plan_id,
         "expires_at": None,
+        "octets_left": None,
+        "seconds_left": None,
         "static_ip": "",
+        "static_ipv6": "",
+        "delegated_prefix": "",
+        "mac": "",
+        "vlan": "",
         "search": search_keys(username, member["name"], member["mobile"]),
         "attempt": "",
         "version": 1,
@@ -249,7 +265,30 @@ def login_record(keys: security.Keys, account: Account, plan: Plan, tenant: Mapp
         static_ip=account["static_ip"],
         interim_interval=parameters["interim_interval"],
         max_session_time=parameters["max_session_time"],
+        octets_left=account["octets_left"],
+        seconds_left=account["seconds_left"],
+        counted=plan["counted"],
+        window=window_of(plan, parameters["timezone"]),
+        mac=account["mac"] if plan["bind_mac"] != "off" else "",
+        vlan=account["vlan"] if plan["bind_vlan"] != "off" else "",
+        learns=tuple(part for part in ("mac", "vlan") if _learns(account, plan, part)),
+        at_end=plan["at_end"],
+        end_pool=plan["end_pool"],
+        end_up_rate=plan["end_up_rate"],
+        end_down_rate=plan["end_down_rate"],
+        restricted_timeout=parameters["restricted_timeout"],
+        kicks=plan["over_limit"] == "kick_oldest",
+        static_ipv6=account["static_ipv6"],
+        delegated_prefix=account["delegated_prefix"],
+        ipv6_pool=plan["ipv6_pool"],
+        delegated_pool=plan["delegated_pool"],
+        idle_timeout=plan["idle_timeout"],
     )
+
+
+def _learns(account: Mapping[str, Any], plan: Mapping[str, Any], part: str) -> bool:
+    """Whether the account's "mac" or "vlan" is still to be learnt, at its first login."""
+    return plan[f"bind_{part}"] == "learn" and not account[part]
 
 
 async def _named(ps: PlatformScope, tenant_id: str, usernames: list[str]) -> list[Any]:

@@ -20,11 +20,15 @@ from saas.errors import Unavailable
 from saas.kv import Entry
 from saas.tenants import slots
 from saas.tenants.accounting import AcctEvent
+from saas.tenants.lines import Learnt
 from saas.tenants.refusals import Refusal, UnknownNas
 from saas.tenants.scope import PlatformScope
 from saas.values import new_id
 
-__all__ = ["AcctEvent", "Group", "Reading", "Refusal", "Unavailable", "UnknownNas", "note", "read", "record", "remove"]
+__all__ = ["AcctEvent", "Group", "Note", "Reading", "Refusal", "Unavailable", "UnknownNas"]
+__all__ += ["note", "read", "record", "remove"]
+
+Note = Refusal | UnknownNas | Learnt
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +81,8 @@ async def record(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> N
         await _fall_back(ps, pool, events[0].received, data)
 
 
-async def note(ps: PlatformScope, pool: str, notes: Sequence[Refusal | UnknownNas]) -> None:
-    """Keep refusals and unknown devices for the consoles: best effort, bounded, never raises."""
+async def note(ps: PlatformScope, pool: str, notes: Sequence[Note]) -> None:
+    """Keep refusals, unknown devices and learnt lines: best effort, bounded, never raises."""
     try:
         async with asyncio.timeout(_PATIENCE):
             await ps.kv.add(_POOLS, pool)
@@ -119,7 +123,7 @@ async def remove(ps: PlatformScope, groups: Sequence[Group]) -> None:
         await ps.db.journal.delete_many({"_id": {"$in": fallback}})
 
 
-async def read_notes(ps: PlatformScope, wait: float) -> tuple[dict[str, list[Entry]], list[Refusal | UnknownNas]]:
+async def read_notes(ps: PlatformScope, wait: float) -> tuple[dict[str, list[Entry]], list[Note]]:
     """Notes to keep, and the entries that hold them, for `remove_notes`."""
     entries = await ps.kv.oldest([_notes(pool) for pool in await pools(ps)], 500, wait)
     notes = [_decode_note(entry.data) for found in entries.values() for entry in found]
@@ -205,14 +209,17 @@ def _group(stream: str, group_id: str, data: bytes, received: float = 0.0) -> Gr
     return Group(stream, group_id, events[0].received, events, data)
 
 
-def _encode_note(note: Refusal | UnknownNas) -> bytes:
+_KINDS: dict[str, type[Note]] = {kind.__name__: kind for kind in (Refusal, UnknownNas, Learnt)}
+
+
+def _encode_note(note: Note) -> bytes:
     return json.dumps([type(note).__name__, asdict(note)], separators=(",", ":")).encode()
 
 
-def _decode_note(data: bytes) -> Refusal | UnknownNas | None:
+def _decode_note(data: bytes) -> Note | None:
     """None for what another version wrote: notes are best effort."""
     kind, values = json.loads(data)
     try:
-        return Refusal(**values) if kind == "Refusal" else UnknownNas(**values)
-    except TypeError:
+        return _KINDS[kind](**values)
+    except (KeyError, TypeError):
         return None

@@ -95,6 +95,8 @@ class Device:
     tenant_active: bool
     tenant_locale: str
     version: int = 0  # of the row
+    guard_attempts: int = 0  # wrong passwords until none is tested any more; 0 = no limit
+    guard_window: int = 600  # seconds
 
 
 Known = Mapping[str, Device]
@@ -274,8 +276,8 @@ async def _devices_of(
     for row in await ps.db.nas.find(filter, limit=100_000) if served else ():
         try:
             devices.append(_device(ps, row, served[row["tenant_id"]], known.get(row["_id"])))
-        except security.Unsealable:  # one broken row keeps no other device out
-            log.error("device %s cannot be served: its secret cannot be unsealed", row["_id"])
+        except (KeyError, security.Unsealable) as error:  # one broken row keeps no other device out
+            log.error("device %s cannot be served: %s: %s", row["_id"], type(error).__name__, error)
     return devices
 
 
@@ -303,6 +305,8 @@ def _device(ps: PlatformScope, row: Nas, tenant: Any, known: Device | None) -> D
         tenant_active=tenant["status"] == "active",
         tenant_locale=tenant["parameters"]["locale"],
         version=row["version"],
+        guard_attempts=tenant["parameters"]["guard_attempts"],
+        guard_window=tenant["parameters"]["guard_window"],
     )
 
 

@@ -49,6 +49,29 @@ class ParametersForm(Form):
         title=N_("Maximum session time (seconds)"),
         description=N_("A session is ended after this time at the latest; the subscriber dials in again."),
     )
+    restricted_timeout: int = Field(
+        default=300,
+        ge=60,
+        le=3600,
+        title=N_("Session time after the end (seconds)"),
+        description=N_(
+            "Where a plan lets in who has expired: after this time the session begins anew, and is a normal one again "
+            "if it was renewed."
+        ),
+    )
+    guard_attempts: int = Field(
+        default=10,
+        ge=0,
+        le=1000,
+        title=N_("Wrong passwords until an account is guarded"),
+        description=N_(
+            "Then passwords for it are not tried any more until the time below is over, except where it was logged in "
+            "before. Each engine worker counts for itself. 0: never."
+        ),
+    )
+    guard_window: int = Field(
+        default=600, ge=60, le=86400, title=N_("Time in which wrong passwords are counted (seconds)")
+    )
     show_password: bool = Field(
         default=False,
         title=N_("Show account passwords"),

@@ -57,6 +57,9 @@ class Parameters(TypedDict):
     currency: str
     interim_interval: int
     max_session_time: int
+    restricted_timeout: int
+    guard_attempts: int
+    guard_window: int
     show_password: bool
 
 
@@ -151,6 +154,9 @@ async def create_tenant(
             currency="CNY",
             interim_interval=300,
             max_session_time=86400,
+            restricted_timeout=300,
+            guard_attempts=10,
+            guard_window=600,
             show_password=False,
         ),
         version=1,

@@ -22,6 +22,7 @@ from saas.tenants.fanout import each_tenant
 from saas.tenants.scope import PlatformScope, Scope
 
 PENDING = 60  # seconds that an accepted login may take to send its Accounting Start
+KICKS = "kicks"  # the stream of sessions that gave way: tenant id and session key, see saas.tenants.kicks
 _ENDED = 120  # seconds that packets of an ended session may come late
 _DEFAULT_LIFETIME = stale_after(600)  # of a session whose login we never saw
 _BUILT = "slots:built"  # there while Redis holds what the sessions say
@@ -81,7 +82,8 @@ end
 )
 _TRACK_ALONE = TRACK + "track_all(ARGV[1])"
 
-# Requests are arrays: key, slot, device, limit, lifetime. The answer is their counts with commas between them.
+# Requests are arrays: key, slot, device, limit, lifetime, and the tenant's id where the oldest sessions give way to a
+# newcomer, "" where they do not. The answer is their counts with commas between them.
 _RESERVE = (
     _COMMON
     + """
@@ -102,10 +104,50 @@ local function look(key, flat, mine)
   return count, own
 end
 
+-- The oldest sessions give their slots up, those of `surplus` devices, and go on the list of what is to be forced off.
+-- A login whose session has not begun cannot be forced off and keeps its slot. Whether there were enough.
+local function make_room(key, flat, mine, surplus, tenant)
+  local devices, order, pending = {}, {}, {}
+  for i = 1, #flat, 2 do
+    local field, value = flat[i], flat[i + 1]
+    local kind, device, since = sub(field, 1, 1), sub(value, 29), sub(value, 11, 20)
+    local unit, lives = sub(device, -1) ~= '|' and device or field, sub(value, 1, 10) > now_text
+    if lives and kind == 'p' then pending[unit] = true end
+    if lives and kind == 'o' and (unit == field or device ~= mine) then
+      if not devices[unit] then
+        devices[unit] = {since = since}
+        order[#order + 1] = unit
+      end
+      local found = devices[unit]
+      if since < found.since then found.since = since end
+      found[#found + 1] = {field, device}
+    end
+  end
+  local going = {}
+  for _, unit in ipairs(order) do
+    if not pending[unit] then going[#going + 1] = unit end
+  end
+  if #going < surplus then return false end
+  table.sort(going, function(a, b) return devices[a].since < devices[b].since end)
+  for n = 1, surplus do
+    for _, session in ipairs(devices[going[n]]) do
+      local sid = sub(session[1], 3)
+      call('HDEL', key, session[1])
+      put(key, 'x:' .. sid, ENDED, now_text, 0, session[2])
+      call('XADD', 'KICKS', 'MAXLEN', '~', 10000, '*', 'd', cjson.encode({tenant, sid}))
+    end
+  end
+  return true
+end
+
 local answers = {}
 for i, request in ipairs(cjson.decode(ARGV[1])) do
-  local key, slot, device, limit, lifetime = unpack(request)
-  local count, own = look(key, call('HGETALL', key), device)
+  local key, slot, device, limit, lifetime, kicks = unpack(request)
+  local flat = call('HGETALL', key)
+  local count, own = look(key, flat, device)
+  if count >= limit and kicks ~= '' and make_room(key, flat, device, count - limit + 1, kicks) then
+    count = limit - 1
+  end
   if count < limit then
     if #own > 0 then call('HDEL', key, unpack(own)) end
     put(key, 'p:' .. slot, PENDING, now_text, lifetime, device)
@@ -114,6 +156,8 @@ for i, request in ipairs(cjson.decode(ARGV[1])) do
 end
 return table.concat(answers, ',')
 """.replace("PENDING", str(PENDING))
+    .replace("ENDED", str(_ENDED))
+    .replace("KICKS", KICKS)
 )
 
 
@@ -130,14 +174,15 @@ class SlotRequest(NamedTuple):
     calling_station_id: str  # "" = unknown: such a device is never taken for one that returns
     limit: int  # 0 = unlimited
     interim_interval: int  # seconds; a session silent for three of them no longer counts
+    kicks: bool = False  # at the limit the oldest session gives way, if it has begun
 
 
 async def reserve(ps: PlatformScope, requests: Sequence[SlotRequest]) -> list[int | None]:
     """Count each account's sessions of other devices, and take a pending slot where that is below the limit.
 
     The answers are what LoginRequest.sessions wants: at or above the limit nothing was reserved. Sessions from one
-    calling station at one NAS count once. None: Redis is away, nothing was counted. An unlimited account is not
-    counted: 0.
+    calling station at one NAS count once, and those that gave way (`kicks`) no longer. None: Redis is away, nothing was
+    counted. An unlimited account is not counted: 0.
     """
     limited = [request for request in requests if request.limit]
     try:
@@ -238,6 +283,7 @@ async def _reserve(kv: Kv, requests: Sequence[SlotRequest]) -> list[int]:
             f"{request.nas_id}|{request.calling_station_id}",
             request.limit,
             stale_after(request.interim_interval),
+            request.tenant_id if request.kicks else "",
         )
         for request in requests
     ]

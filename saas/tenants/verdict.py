@@ -28,23 +28,31 @@ class Verdict:
 async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> Verdict:
     """Would this account be let in now, from another line than those it has open? NotFound.
 
-    With `nas_id` at that device; without one the rule of devices passes.
+    With `nas_id` at that device; without one the rule of devices passes. While it is offline and was refused for its
+    line the last time, it is asked of that line; otherwise of none in particular.
     """
     account = await accounts.get(scope, account_id)
     plan = await plans.get(scope, account["plan_id"])
+    online = await sessions.online_of(scope, account_id)
+    refused = await refusals.last_of(scope, account["username"])
+    station, port = _line(refused[0]) if refused and not online else (None, None)
     request = LoginRequest(
         nas_id=nas_id,
-        calling_station_id="",
+        calling_station_id=station,
         now=utcnow().timestamp(),
         credentials=None,
         tenant_active=scope.tenant["status"] == "active",
         sessions=await slots.occupied(scope, account_id, nas_id),
+        nas_port_id=port,
     )
     record = accounts.login_record(scope.services.keys, account, plan, scope.tenant)
-    return Verdict(
-        account,
-        plan,
-        decide(request, record),
-        await sessions.online_of(scope, account_id),
-        await refusals.last_of(scope, account["username"]),
-    )
+    return Verdict(account, plan, decide(request, record), online, refused)
+
+
+def _line(refusal: RefusalRow) -> tuple[str | None, bytes | None]:
+    """Calling station and NAS-Port-Id of a login that was refused for one of them; None for what was no reason."""
+    if refusal["reason"] == "mac":
+        return refusal["calling_station_id"], None
+    if refusal["reason"] == "vlan":
+        return None, f"0/0/0:{refusal['data']['sent']}".encode()  # the VLAN alone was kept
+    return None, None

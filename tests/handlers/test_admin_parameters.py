@@ -20,6 +20,9 @@ GOOD = {
     "timezone": "Europe/Berlin",
     "interim_interval": "600",
     "max_session_time": "7200",
+    "restricted_timeout": "120",
+    "guard_attempts": "0",
+    "guard_window": "900",
     "show_password": "1",
 }
 
@@ -45,6 +48,9 @@ async def test_the_parameters_are_changed(ps: PlatformScope, own: tuple[Scope, B
         "timezone": "Europe/Berlin",
         "interim_interval": 600,
         "max_session_time": 7200,
+        "restricted_timeout": 120,
+        "guard_attempts": 0,
+        "guard_window": 900,
         "show_password": True,
     }
     page = text(await owner.get(url, Accept_Language="en"))
@@ -91,6 +97,9 @@ async def test_bad_input_is_told_at_its_field(ps: PlatformScope, own: tuple[Scop
         "timezone": ["", "Mars/Olympus", HTML, "x" * 65],
         "interim_interval": ["", "59", "3601", "abc", "1.5", HTML],
         "max_session_time": ["", "299", "2678401", "abc", HTML],
+        "restricted_timeout": ["59", "3601", "abc", HTML],
+        "guard_attempts": ["-1", "1001", "1.5", HTML],
+        "guard_window": ["59", "86401", HTML],
         "show_password": ["maybe", HTML],
     }
 

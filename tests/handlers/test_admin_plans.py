@@ -133,6 +133,22 @@ async def test_bad_input_is_told_at_its_field(owner: Browser, admin: str, scope:
         "down_rate": [*numbers, "100001", "0.0001"],
         "concurrency": [*numbers, "1001", "1.5"],
         "address_pool": ["x" * 65, HTML, "a b"],
+        "octets": [*numbers, "1000001"],
+        "seconds": [*numbers, "100001"],
+        "counted": ["all", HTML],
+        "days": ["someday", HTML],
+        "hours_from": ["25:00", "9:00", "24:01", "24:30", HTML],
+        "hours_until": ["24:01", "12:60", "noon", HTML],
+        "at_end": ["forgive", HTML],
+        "end_pool": ["x" * 65, HTML, "a b"],
+        "end_up_rate": numbers,
+        "end_down_rate": numbers,
+        "over_limit": ["kick_all", HTML],
+        "idle_timeout": [*numbers, "86401", "1.5"],
+        "bind_mac": ["maybe", HTML],
+        "bind_vlan": ["maybe", HTML],
+        "ipv6_pool": ["x" * 65, HTML, "a b"],
+        "delegated_pool": ["x" * 65, HTML, "a b"],
         "nas_ids": ["no-such", HTML, cast.zeta.nas["_id"], ["x"] * 501],
         "note": ["x" * 501, HTML],
     }
@@ -152,3 +168,72 @@ async def test_a_device_that_is_gone_leaves_the_page_whole(owner: Browser, admin
     await scope.db.nas.delete(gate["_id"])
     page = await owner.get(f"{admin}/plans/{row['_id']}")
     assert page.code == 200 and "Gone soon" not in text(page)
+
+
+RULES = {
+    "octets": "1.5",
+    "counted": "down",
+    "seconds": "100",
+    "days": ["sun", "sat"],
+    "hours_from": "22:00",
+    "hours_until": "06:00",
+    "at_end": "slow",
+    "end_up_rate": "0.064",
+    "end_down_rate": "0.128",
+    "over_limit": "kick_oldest",
+    "idle_timeout": "900",
+    "bind_mac": "learn",
+    "bind_vlan": "given",
+    "ipv6_pool": "six",
+    "delegated_pool": "nets",
+}
+
+
+async def test_every_rule_is_stored_shown_and_edited(owner: Browser, admin: str, scope: Scope) -> None:
+    answer = await owner.post(f"{admin}/plans/new", {**NEW, "name": "Strict", **RULES})
+    assert answer.code == 303
+    place = answer.headers["Location"]
+    stored = await plans.get(scope, place.rsplit("/", 1)[1])
+    assert (stored["octets"], stored["seconds"], stored["counted"]) == (3 * 2**29, 360_000, "down")
+    assert (stored["days"], stored["hours_from"], stored["hours_until"]) == (["sat", "sun"], "22:00", "06:00")
+    assert (stored["end_up_rate"], stored["end_down_rate"]) == (64_000, 128_000)
+    page = text(await owner.get(place, Accept_Language="en"))
+    for words in (
+        "1.5 GB · Download only",
+        "4 d 4 h",
+        "Saturday, Sunday · 22:00–06:00",
+        "Let in, at a low speed: ↑ 64 Kbps ↓ 128 Kbps",
+        "The oldest session is forced off",
+        "15 min",
+        "Learnt at the first log-in",
+        "Only where one is entered",
+        "six",
+        "nets",
+    ):
+        assert words in page, words
+    form = text(await owner.get(f"{place}/edit"))
+    for shown in ('value="1.5"', 'value="100"', 'value="22:00"', 'value="0.064"', 'value="900"'):
+        assert shown in form, shown
+    answer = await owner.post(f"{place}/edit", {**NEW, "name": "Strict", **RULES, "_version": stored["version"]})
+    assert answer.code == 303
+    again = await plans.get(scope, stored["_id"])
+    assert {**again, "version": 0, "updated_at": 0} == {**stored, "version": 0, "updated_at": 0}
+
+
+async def test_a_plan_without_rules_says_so(owner: Browser, admin: str, cast: World) -> None:
+    page = text(await owner.get(f"{admin}/plans/{cast.acme.plan['_id']}", Accept_Language="en"))
+    for words in ("unlimited", "always", "The log-in is refused", "The newcomer is refused"):
+        assert words in page, words
+    assert "Bind to" not in page
+
+
+async def test_who_is_let_in_after_the_end_is_held_to_something(owner: Browser, admin: str, scope: Scope) -> None:
+    for fields, missing in (
+        ({"at_end": "pool"}, ["end_pool"]),
+        ({"at_end": "slow"}, ["end_up_rate", "end_down_rate"]),
+        ({"at_end": "slow", "end_up_rate": "1"}, ["end_down_rate"]),
+    ):
+        answer = await owner.post(f"{admin}/plans/new", {**NEW, "name": "Never stored", **fields})
+        assert answer.code == 422
+        assert all(told(text(answer), field) for field in missing), fields
+    assert await scope.db.plans.count({"name": "Never stored"}) == 0

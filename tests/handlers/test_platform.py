@@ -86,7 +86,7 @@ async def test_the_jobs_and_what_waits_for_them(staff: Browser, ps: PlatformScop
     await health.beat(ps, health.Beat("notes", "here:1", time.time(), 0.1, 1234, "ValueError: <once>"))
     shown = text(await staff.get("/platform/engines", **EN))
     for words in (
-        "Keep refusals and unknown devices",
+        "Keep refusals, unknown devices and learnt lines",
         "here:1",
         "1,234",
         "ValueError: &lt;once&gt;",

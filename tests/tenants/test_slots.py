@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from saas.embedded import StoreUrls
 from saas.kv import Kv
 from saas.tenants import apply, journal, slots
+from saas.tenants.accounting import event_key
 from saas.tenants.scope import PlatformScope, Scope, platform_scope
 from saas.tenants.slots import SlotRequest
 from tests.cable import plugged
@@ -36,7 +38,8 @@ async def age(ps: PlatformScope, scope: Scope, seconds: int, account_id: str = "
     for i = 1, #flat, 2 do
       local value = flat[i + 1]
       local expires = string.format('%010d', string.sub(value, 1, 10) - ARGV[1])
-      redis.call('HSET', KEYS[1], flat[i], expires .. string.sub(value, 11))
+      local since = string.format('%010d', string.sub(value, 11, 20) - ARGV[1])
+      redis.call('HSET', KEYS[1], flat[i], expires .. since .. string.sub(value, 21))
     end
     """
     await ps.kv.run(script, [f"t:{scope.tenant_id}:slots:{account_id}"], [seconds])
@@ -192,3 +195,78 @@ async def test_without_redis_nothing_is_counted_and_what_happens_is_caught_up(
     reading = await journal.read(ps, 0.001)
     await apply.apply(ps, reading.groups)
     assert await slots.occupied(scope, account_id) == 1
+
+
+# the oldest gives way
+
+
+async def kicked(ps: PlatformScope, scope: Scope) -> list[str]:
+    """The session keys on the list of what is to be forced off, of this tenant."""
+    entries = (await ps.kv.oldest([slots.KICKS], 1000, 0.001)).get(slots.KICKS, [])
+    told_of = [json.loads(entry.data) for entry in entries]
+    return [key for tenant_id, key in told_of if tenant_id == scope.tenant_id]
+
+
+async def open_sessions(ps: PlatformScope, scope: Scope, *stations: str) -> None:
+    """Sessions that are open, the first one the oldest."""
+    for station in stations:
+        await age(ps, scope, 10)
+        await journal.record(ps, "shared", [told(scope, "start", 0, station, session_id=station or "anon")])
+
+
+def key_of(scope: Scope, station: str) -> str:
+    return event_key(told(scope, "start", 0, station))
+
+
+async def test_at_the_limit_the_oldest_session_gives_way(ps: PlatformScope, scope: Scope) -> None:
+    await open_sessions(ps, scope, "mac-1", "mac-2")
+    assert await slots.reserve(ps, [wish(scope, "c", "mac-3", limit=2)]) == [2]
+    assert await kicked(ps, scope) == []
+    assert await slots.reserve(ps, [wish(scope, "c", "mac-3", limit=2, kicks=True)]) == [1]
+    assert await kicked(ps, scope) == [key_of(scope, "mac-1")]
+    # what it still reports does not bring it back, and its Stop changes nothing
+    await journal.record(ps, "shared", [told(scope, "interim", 20, "mac-1"), told(scope, "stop", 21, "mac-1")])
+    assert await slots.reserve(ps, [wish(scope, "d", "mac-4", limit=2)]) == [2]
+
+
+async def test_below_the_limit_nobody_gives_way(ps: PlatformScope, scope: Scope) -> None:
+    await open_sessions(ps, scope, "mac-1")
+    assert await slots.reserve(ps, [wish(scope, "b", "mac-2", limit=2, kicks=True)]) == [1]
+    assert await slots.reserve(ps, [wish(scope, "c", "mac-1", limit=2, kicks=True)]) == [1], "it returns"
+    assert await kicked(ps, scope) == []
+
+
+async def test_a_login_that_has_not_begun_does_not_give_way(ps: PlatformScope, scope: Scope) -> None:
+    """Two newcomers at once: one of them gets the place, the other is refused and nothing goes back and forth."""
+    await open_sessions(ps, scope, "mac-1")
+    wishes = [wish(scope, f"s{n}", f"mac-{n}", kicks=True) for n in range(2, 6)]
+    answers = await slots.reserve(ps, wishes)
+    assert sorted(count or 0 for count in answers) == [0, 1, 1, 1]
+    assert await kicked(ps, scope) == [key_of(scope, "mac-1")]
+
+
+async def test_a_lower_limit_takes_as_many_as_it_must(ps: PlatformScope, scope: Scope) -> None:
+    await open_sessions(ps, scope, "mac-1", "mac-2", "mac-3")
+    assert await slots.reserve(ps, [wish(scope, "x", "mac-9", limit=2, kicks=True)]) == [1]
+    assert await kicked(ps, scope) == [key_of(scope, "mac-1"), key_of(scope, "mac-2")]
+
+
+async def test_all_sessions_of_the_oldest_station_give_way(ps: PlatformScope, scope: Scope) -> None:
+    await open_sessions(ps, scope, "mac-1", "mac-2")
+    await journal.record(ps, "shared", [told(scope, "start", 0, "mac-1", session_id="again")])
+    assert await slots.reserve(ps, [wish(scope, "x", "mac-9", limit=2, kicks=True)]) == [1]
+    again = event_key(told(scope, "start", 0, "mac-1", session_id="again"))
+    assert sorted(await kicked(ps, scope)) == sorted([key_of(scope, "mac-1"), again])
+
+
+async def test_a_station_that_just_returns_is_not_the_oldest(ps: PlatformScope, scope: Scope) -> None:
+    await open_sessions(ps, scope, "mac-1", "mac-2")
+    await slots.reserve(ps, [wish(scope, "a", "mac-1", limit=2)])
+    assert await slots.reserve(ps, [wish(scope, "x", "mac-9", limit=2, kicks=True)]) == [1]
+    assert await kicked(ps, scope) == [key_of(scope, "mac-2")]
+
+
+async def test_sessions_without_a_station_are_each_their_own(ps: PlatformScope, scope: Scope) -> None:
+    await open_sessions(ps, scope, "", "mac-2")
+    assert await slots.reserve(ps, [wish(scope, "x", "", limit=2, kicks=True)]) == [1]
+    assert await kicked(ps, scope) == [event_key(told(scope, "start", 0, "", session_id="anon"))]

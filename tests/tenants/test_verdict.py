@@ -18,7 +18,7 @@ from tests.world import USER_PASSWORD, World
 async def test_every_rule_is_judged_in_the_order_of_a_login(world: World) -> None:
     found = await verdict.accounts_verdict(world.acme.scope, world.acme.account["_id"])
     assert [rule.name for rule in found.decision.rules] == [
-        "tenant", "account", "status", "nas", "expiry", "concurrency",
+        "tenant", "account", "status", "nas", "expiry", "quota", "window", "mac", "vlan", "concurrency",
     ]  # fmt: skip
     assert found.decision.accepted and found.open == [] and found.refusals == []
 
@@ -32,7 +32,7 @@ async def test_it_asks_for_a_device_and_counts_sessions(world: World, ps: Platfo
     await slots.reserve(ps, [SlotRequest(scope.tenant_id, account_id, "token", other["_id"], "phone", 1, 300)])
     found = await verdict.accounts_verdict(scope, account_id)
     assert found.decision.reason == "concurrency"
-    assert dict(found.decision.rules[-1].data) == {"sessions": 1, "limit": 1}
+    assert dict(found.decision.rules[-1].data) == {"sessions": 1, "limit": 1, "kicks": False}
 
 
 async def test_another_tenants_account_is_not_found(world: World) -> None:

@@ -9,7 +9,7 @@ from saas.errors import Denied
 from saas.handlers.admin.sessions import shown as session_rows
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
-from saas.handlers.forms import Choices, FormPage
+from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.messages import STATES
 from saas.handlers.routes import Menu, Route
@@ -17,7 +17,7 @@ from saas.handlers.verdicts import headline, rule_lines
 from saas.handlers.words import account_state
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import accounts, ledger, members, nas, plans, sessions, share, verdict
+from saas.tenants import accounts, ledger, lines, members, nas, plans, sessions, share, verdict
 from saas.tenants.paging import ListQuery, Page
 
 _STATUS = ("normal", "suspended", "closed")
@@ -150,6 +150,52 @@ class ChangePassword(FormPage):
         return self.url("/accounts/{id}", id=account["_id"])
 
 
+class Line(FormPage):
+    """The account's line: bindings and fixed addresses."""
+
+    form = lines.LineForm
+    title = N_("Line of the account")
+    template = "admin/accounts/line.html"
+    back = "/accounts/{id}"
+    saved = N_("The line is saved. It holds from the next log-in on.")
+
+    async def initial(self) -> Mapping[str, Any]:
+        """The account as it is."""
+        return await accounts.get(self.scope, self.part("id"))
+
+    async def extra(self) -> Mapping[str, Any]:
+        """Whose line it is, and whether its plan binds to it."""
+        account = await accounts.get(self.scope, self.part("id"))
+        return {"account": account, "plan": await plans.get(self.scope, account["plan_id"])}
+
+    async def save(self, form: lines.LineForm) -> str:
+        """See lines.update."""
+        await lines.update(self.scope, self.part("id"), form, self.version)
+        return self.url("/accounts/{id}", id=self.part("id"))
+
+
+class Release(ConfirmPage):
+    """Release an account from the line it is bound to."""
+
+    title = N_("Release the binding?")
+    text = N_(
+        "MAC address and VLAN are forgotten. If the plan lets them be learnt, the account is bound to the line of its "
+        "next log-in."
+    )
+    submit = N_("Release the binding")
+    saved = N_("The binding is released.")
+    back = "/accounts/{id}"
+
+    async def subject(self) -> str:
+        """The account's name."""
+        return (await accounts.get(self.scope, self.part("id")))["username"]
+
+    async def act(self) -> str:
+        """See lines.release."""
+        await lines.release(self.scope, self.part("id"))
+        return self.url("/accounts/{id}", id=self.part("id"))
+
+
 class ShowPassword(Handler):
     """The present password, where the tenant allows it: asked first, because each look is logged."""
 
@@ -173,6 +219,8 @@ _READ, _WRITE, _SECRET = Permission.ACCOUNTS_READ, Permission.ACCOUNTS_WRITE, Pe
 ROUTES = [
     Route("/accounts", Accounts, {"GET": _READ}, Menu("Subscribers", N_("Accounts"), "id", 20)),
     Route("/accounts/{id}", Account, {"GET": _READ}),
+    Route("/accounts/{id}/line", Line, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/accounts/{id}/release", Release, {"GET": _WRITE, "POST": _WRITE}),
     Route("/accounts/{id}/password", ChangePassword, {"GET": _WRITE, "POST": _WRITE}),
     Route("/accounts/{id}/secret", ShowPassword, {"GET": _SECRET, "POST": _SECRET}),
 ]

@@ -17,6 +17,13 @@ from saas.tenants.paging import ListQuery, Page
 
 POLICIES = {"prepaid_monthly": N_("Prepaid monthly")}
 STATES = {"active": N_("On sale"), "retired": N_("Not on sale")}
+WORDS = {
+    "over_limit": plans.OVER_LIMIT,
+    "counted": plans.COUNTED,
+    "days": plans.DAYS,
+    "at_end": plans.AT_END,
+    "binding": plans.BINDINGS,
+}
 COUNTED = 1000  # accounts of a plan are counted no further than this
 
 
@@ -67,6 +74,7 @@ class PlanDetail(Handler):
             plan=plan,
             policy=POLICIES[plan["kind"]],
             states=STATES,
+            words=WORDS,
             devices=[(nas_id, names[nas_id]) for nas_id in plan["nas_ids"] if nas_id in names],
             accounts=await plans.account_count(self.scope, id, COUNTED),
             counted=COUNTED,
