@@ -183,8 +183,13 @@ async def set_status(scope: Scope, nas_id: str, status: Literal["active", "disab
 
 
 async def delete(scope: Scope, nas_id: str) -> None:
-    """Remove a device. Conflict("has_open_sessions"), Conflict("in_use") while plans are bound to it."""
-    await records.remove(scope, NAS, nas_id, guard=_is_free)
+    """Remove a device and its certificates. Conflict("has_open_sessions"), Conflict("in_use") while plans need it."""
+
+    async def write(tx: Scope) -> None:
+        await records.remove(tx, NAS, nas_id, guard=_is_free)
+        await tx.db.certificates.delete_many({"nas_id": nas_id})
+
+    await scope.transaction(write)
     await scope.changed("nas", nas_id)
 
 

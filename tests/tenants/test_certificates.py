@@ -1,0 +1,157 @@
+"""The tenant's authority and the certificates of its devices: made once, sealed, fenced, logged."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from saas import certs
+from saas.errors import Conflict, NotFound
+from saas.security import Unsealable
+from saas.tenants import certificates, nas
+from saas.tenants.certificates import Bundle
+from saas.tenants.scope import PlatformScope
+from saas.values import utcnow
+from tests.world import Business, World
+
+
+def chain(bundle: Bundle) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(bundle.chain.encode())
+
+
+async def issued(business: Business) -> tuple[Bundle, certificates.Certificate]:
+    bundle = await certificates.issue(business.scope, business.nas["_id"])
+    return bundle, (await certificates.of_device(business.scope, business.nas["_id"]))[0]
+
+
+async def test_a_certificate_names_its_device_and_is_good_for_a_client_only(world: World) -> None:
+    bundle, row = await issued(world.acme)
+    mine, authority = chain(bundle)
+    mine.verify_directly_issued_by(authority)
+    authority.verify_directly_issued_by(authority)
+    assert mine.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "East gate"
+    names = mine.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    uris = names.get_values_for_type(x509.UniformResourceIdentifier)
+    assert uris == [f"urn:openpns:{world.acme.id}:{world.acme.nas['_id']}"]
+    purposes = mine.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [ExtendedKeyUsageOID.CLIENT_AUTH]
+    assert not mine.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    key = load_pem_private_key(bundle.key.encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == mine.public_key()
+    assert certs.facts(bundle.chain) == (row["serial"], row["fingerprint"], row["not_after"])
+    assert timedelta(days=730) < row["not_after"] - utcnow() < timedelta(days=732)
+    assert timedelta(days=3650) < authority.not_valid_after_utc - utcnow() < timedelta(days=3653)
+
+
+async def test_a_tenant_has_one_authority_and_another_tenant_another(world: World) -> None:
+    bundles = await asyncio.gather(*(certificates.issue(world.acme.scope, world.acme.nas["_id"]) for _ in range(4)))
+    authorities = {chain(bundle)[1] for bundle in bundles}
+    assert len(authorities) == 1 and await world.acme.scope.db.authorities.count() == 1
+    foreign, _ = await issued(world.zeta)
+    with pytest.raises((ValueError, TypeError), match="does not match|signature|subject"):
+        chain(foreign)[0].verify_directly_issued_by(authorities.pop())
+
+
+async def test_no_private_key_of_a_device_is_kept_and_the_authoritys_is_sealed(world: World, ps: PlatformScope) -> None:
+    bundle, row = await issued(world.acme)
+    (authority,) = await world.acme.scope.db.authorities.find()
+    secret = "".join(bundle.key.splitlines()[1:-1])
+    everything = [row, authority, *await world.acme.scope.db.audit.find(limit=1000)]
+    assert not [each for each in everything if secret in str(each).replace("\\n", "") or "PRIVATE" in str(each)]
+    assert "PRIVATE KEY" in world.acme.scope.unseal(authority["sealed_key"])
+    with pytest.raises(Unsealable):
+        world.zeta.scope.unseal(authority["sealed_key"])
+
+
+async def test_the_installation_has_one_authority_however_many_start_together(alone: PlatformScope) -> None:
+    found = await asyncio.gather(*(certificates.server_authority(alone) for _ in range(4)))
+    assert len(set(found)) == 1
+    (row,) = await alone.db.installation.find()
+    assert b"PRIVATE" not in row["sealed_key"]
+
+
+@pytest.mark.parametrize("host", ["radius.example.net", "192.0.2.7", "2001:db8::7"])
+async def test_an_engines_certificate_names_its_host(ps: PlatformScope, host: str) -> None:
+    pair = await certificates.server_certificate(ps, host)
+    found = x509.load_pem_x509_certificate(pair.certificate.encode())
+    found.verify_directly_issued_by(x509.load_pem_x509_certificate((await certificates.server_authority(ps)).encode()))
+    names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert [str(name.value) for name in names] == [host]
+    purposes = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [ExtendedKeyUsageOID.SERVER_AUTH]
+
+
+async def test_an_engine_accepts_what_is_active(world: World, ps: PlatformScope) -> None:
+    pool = world.acme.scope.tenant["pool"]
+    _, first = await issued(world.acme)
+    _, second = await issued(world.acme)
+    _, foreign = await issued(world.zeta)
+    await certificates.revoke(world.acme.scope, first["_id"])
+    trust = await certificates.engine_trust(ps, pool)
+    assert trust.devices[second["fingerprint"]] == world.acme.nas["_id"]
+    assert trust.devices[foreign["fingerprint"]] == world.zeta.nas["_id"]
+    assert first["fingerprint"] not in trust.devices
+    assert sum(world.acme.slug in str(x509.load_pem_x509_certificate(ca.encode())) for ca in trust.authorities) == 1
+    await world.acme.scope.db.certificates.update(second["_id"], {"$set": {"valid_until": utcnow()}})
+    assert second["fingerprint"] not in (await certificates.engine_trust(ps, pool)).devices
+    assert not (await certificates.engine_trust(ps, "no-such-pool")).devices
+
+
+async def test_a_renewed_certificate_works_for_two_more_weeks(world: World) -> None:
+    scope = world.acme.scope
+    _, old = await issued(world.acme)
+    bundle = await certificates.renew(scope, old["_id"])
+    new, before = await certificates.of_device(scope, world.acme.nas["_id"])
+    assert certs.facts(bundle.chain).fingerprint == new["fingerprint"] != old["fingerprint"]
+    assert before["_id"] == old["_id"] and before["status"] == "active"
+    assert timedelta(days=13) < before["valid_until"] - utcnow() <= timedelta(days=14)
+    assert certificates.state(before, utcnow()) == "expiring"
+    assert certificates.state(before, utcnow() + timedelta(days=15)) == "expired"
+    assert certificates.state(new, utcnow()) == "active"
+
+
+async def test_what_has_ended_is_neither_renewed_nor_revoked(world: World) -> None:
+    scope = world.acme.scope
+    _, row = await issued(world.acme)
+    revoked = await certificates.revoke(scope, row["_id"])
+    assert certificates.state(revoked, utcnow()) == "revoked"
+    for act in (certificates.revoke, certificates.renew):
+        with pytest.raises(Conflict, match="certificate_ended"):
+            await act(scope, row["_id"])
+    assert len(await certificates.of_device(scope, world.acme.nas["_id"])) == 1
+
+
+async def test_each_step_is_in_the_log(world: World) -> None:
+    scope = world.acme.scope
+    _, first = await issued(world.acme)
+    await certificates.renew(scope, first["_id"])
+    await certificates.revoke(scope, first["_id"])
+    log = await scope.db.audit.find({"noun": {"$in": ["certificate", "authority"]}}, sort=[("_id", 1)])
+    steps = ["authority.create", "certificate.create", "certificate.renew", "certificate.create", "certificate.revoke"]
+    assert [entry["action"] for entry in log] == steps
+    assert {entry["actor_name"] for entry in log} == {scope.actor.name}
+    assert [entry["target_name"] for entry in log[1:]] == ["East gate"] * 4
+
+
+async def test_another_tenants_device_and_certificate_are_not_found(world: World) -> None:
+    _, row = await issued(world.zeta)
+    for act in (certificates.get, certificates.renew, certificates.revoke):
+        with pytest.raises(NotFound):
+            await act(world.acme.scope, row["_id"])
+    with pytest.raises(NotFound):
+        await certificates.issue(world.acme.scope, world.zeta.nas["_id"])
+    assert await certificates.of_device(world.acme.scope, world.zeta.nas["_id"]) == []
+    assert await certificates.get(world.zeta.scope, row["_id"]) == row
+
+
+async def test_a_deleted_devices_certificates_go_with_it(world: World, ps: PlatformScope) -> None:
+    _, row = await issued(world.acme)
+    await nas.delete(world.acme.scope, world.acme.nas["_id"])
+    with pytest.raises(NotFound):
+        await certificates.get(world.acme.scope, row["_id"])
