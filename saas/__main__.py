@@ -8,6 +8,7 @@ import contextlib
 import errno
 import logging
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, NoReturn
@@ -25,6 +26,7 @@ from saas.migrations import migrate
 from saas.outbound import Mailer
 from saas.radius import supervisor
 from saas.radius.engine import Engine, EngineSettings
+from saas.radius.server import probe
 from saas.security import Keys
 from saas.store import Store
 from saas.tenants import demo as demo_data
@@ -94,7 +96,8 @@ async def radius(settings: Settings, args: argparse.Namespace) -> int:
     command = [sys.executable, "-m", "saas", "worker", "--pool", args.pool]
     ports = [(settings.bind, settings.auth_port), (settings.bind, settings.acct_port)]
     async with opened(settings):
-        with bound(settings.auth_port, settings.acct_port):
+        with bound(settings.auth_port, settings.acct_port, settings.radsec_port):
+            probe(settings.bind, settings.radsec_port, socket.SOCK_STREAM)
             await supervisor.run(command, args.workers, stop, ports, settings.environment())
     return 0
 
@@ -103,7 +106,14 @@ async def worker(settings: Settings, args: argparse.Namespace) -> int:
     """One worker of a pool; `openpns radius` starts it."""
     stop = stopping()
     supervisor.watch_parent(stop)
-    where = EngineSettings(args.pool, settings.bind, settings.auth_port, settings.acct_port, settings.public_host)
+    where = EngineSettings(
+        args.pool,
+        settings.bind,
+        settings.auth_port,
+        settings.acct_port,
+        settings.public_host,
+        radsec_port=settings.radsec_port,
+    )
     async with opened(settings) as ps, Engine(ps, where):
         await stop.wait()
     return 0

@@ -27,20 +27,22 @@ from saas.radius.auth import REJECT_DELAY, Auth
 from saas.radius.coa import Disconnector
 from saas.radius.commands import Commands
 from saas.radius.counters import Counters
-from saas.radius.gate import Gate
+from saas.radius.gate import Gate, Handler
 from saas.radius.identify import Table
 from saas.radius.logins import Logins
 from saas.radius.names import INTERVAL, Names
 from saas.radius.notes import Notes
+from saas.radius.radsec import Radsec
 from saas.radius.server import Listener
 from saas.radius.tokens import Tokens
-from saas.tenants import accounts, engines, journal, nas
+from saas.tenants import accounts, certificates, engines, journal, nas, reverse
 from saas.tenants.engines import DeviceCount, EngineReport
 from saas.tenants.nas import Device
 from saas.tenants.scope import Change, PlatformScope
 
 BEAT: Final = 3.0  # seconds between heartbeats
 NOTE: Final = 1.0  # seconds between hand-overs of refusals and unknown devices
+RENEW: Final = 86_400.0  # seconds between certificates of the RadSec port, each good for a year
 RETRY: Final = 1.0  # seconds after a store was away
 QUIET: Final = 60.0  # seconds between two words about a store that stays away
 PATIENCE: Final = 5.0  # seconds at start until changes must be heard of
@@ -52,13 +54,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """Where a worker listens and for whom. `public_host` is what devices are told; port 0 takes a free one."""
+    """Where a worker listens and for whom. `public_host` is what devices are told; port 0 takes a free one.
+
+    Without `radsec_port` there is no RADIUS over TLS.
+    """
 
     pool: str
     bind: str
     auth_port: int
     acct_port: int
     public_host: str = ""
+    radsec_port: int | None = None
     reject_delay: float = REJECT_DELAY
 
 
@@ -76,9 +82,13 @@ class Engine:
         tokens = Tokens(ps.keys.key("radius-class"))
         self._auth = Auth(ps, self._logins, tokens, self.counters, self._notes, settings.reject_delay)
         self._acct = Acct(ps, settings.pool, self._logins, tokens, self.counters)
-        self._gate = Gate(self.counters, self._notes, {"auth": self._auth, "acct": self._acct})
-        self._disconnector = Disconnector(settings.bind)
-        self._commands = Commands(ps, settings.pool, self._gate, self._disconnector)
+        handlers: dict[str, Handler] = {"auth": self._auth, "acct": self._acct}
+        self._gate = Gate(self.counters, self._notes, handlers)
+        self._radsec = Radsec(self._gate.duplicates, handlers, self.counters, self._notes)
+        self._held: set[tuple[str, str]] = set()
+        self._said_at = 0.0
+        self._disconnector = Disconnector(settings.bind, connection=self._radsec.connection)
+        self._commands = Commands(ps, settings.pool, self.worker, self._gate, self._radsec, self._disconnector)
         self._devices: list[Device] = []
         self._stale = asyncio.Event()
         self._subscribed = asyncio.Event()
@@ -96,6 +106,11 @@ class Engine:
     def acct_port(self) -> int:
         """The bound accounting port."""
         return self._listeners[1].port
+
+    @property
+    def radsec_port(self) -> int:
+        """The bound port of RADIUS over TLS, 0 without one."""
+        return self._radsec.port
 
     @property
     def table(self) -> Table:
@@ -116,6 +131,7 @@ class Engine:
     ) -> None:
         for listener in self._listeners:
             listener.pause()
+        self._radsec.pause()
         await self._auth.drain()
         await self._acct.drain()
         await self._commands.drain()
@@ -132,6 +148,12 @@ class Engine:
         await self._read_devices()
         for kind, port in (("auth", settings.auth_port), ("acct", settings.acct_port)):
             self._listeners.append(Listener(kind, settings.bind, port, self._gate.receive))
+        if settings.radsec_port is not None:
+            await self._show_certificate()
+            self._radsec.listen(settings.bind, settings.radsec_port)
+            self._keep(partial(self._every, RENEW, self._show_certificate))
+            self._keep(partial(self._every, NOTE, self._say_held))
+            self._keep(self._commands.run_handed)
         for listener in self._listeners:
             listener.start()
         self._keep(self._refresh)
@@ -140,15 +162,17 @@ class Engine:
         self._keep(partial(self._every, BEAT, partial(self._beat, "running")))
         await self._beat("running")
         _log.info(
-            "pool %s on %s: authentication %d, accounting %d",
+            "pool %s on %s: authentication %d, accounting %d, RadSec %d",
             settings.pool,
             settings.bind,
             self.auth_port,
             self.acct_port,
+            self.radsec_port,
         )
 
     async def _end(self) -> None:
         await tasks.end(self._tasks)
+        await self._radsec.close()
         for listener in self._listeners:
             listener.close()
         self._disconnector.close()
@@ -221,10 +245,23 @@ class Engine:
     async def _read_devices(self) -> None:
         self._stale.clear()
         self._devices = await nas.engine_devices(self._ps, self._settings.pool)
+        if self._settings.radsec_port is not None:
+            self._radsec.fill(self._devices, await certificates.engine_trust(self._ps, self._settings.pool))
         self._fill_table()
 
     def _fill_table(self) -> None:
         self._gate.table = Table(self._devices, self._names.addresses())
+
+    async def _show_certificate(self) -> None:
+        host = self._settings.public_host or self._settings.bind
+        self._radsec.present(await certificates.server_certificate(self._ps, host))
+
+    async def _say_held(self) -> None:
+        """Whose connections are here: at once when that changed, and again before it is forgotten."""
+        held = self._radsec.held()
+        if held != self._held or time.monotonic() >= self._said_at + BEAT:
+            await reverse.hold(self._ps, self.worker, held, self._held - held)
+            self._held, self._said_at = held, time.monotonic()
 
     # what is told
 
@@ -245,7 +282,7 @@ class Engine:
             host=settings.public_host or settings.bind,
             auth_port=self.auth_port,
             acct_port=self.acct_port,
-            radsec_port=0,
+            radsec_port=self.radsec_port,
             state=state,
             version=__version__,
             started_at=self._started_at,

@@ -2,7 +2,8 @@
 
 Drop reasons, stable keys: too_short, bad_length, bad_attribute, unknown_code, duplicate_in_flight, unknown_nas,
 bad_authenticator, missing_message_authenticator, unproven_proxy_state (here); secret_mismatch,
-bad_request, store_unavailable, overload, internal_error (auth.py, acct.py).
+bad_request, store_unavailable, overload, internal_error (auth.py, acct.py); tls_handshake, unknown_certificate,
+unexpected_answer (radsec.py, where overload also counts connections that were not taken).
 """
 
 from __future__ import annotations

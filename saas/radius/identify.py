@@ -1,7 +1,13 @@
 """Whose packet is it? The devices of the pool, and the order in which they are tried.
 
 The listening port restricts to the pool: an engine serves one pool, its ports are the pool's, and the table holds the
-pool's devices only. Within it, candidates are tried in this order:
+pool's devices only.
+
+A packet that comes down a RadSec connection is of the device whose certificate the connection was opened with, before
+anything else: its source, its NAS-Identifier and the mode of the device are not looked at (radsec.py). A device in mode
+"certificate" is known by nothing else: none of its packets over UDP is taken.
+
+Over UDP, candidates are tried in this order:
 
 1. the device whose identifier is the packet's NAS-Identifier and whose fixed address is the source;
 2. the device whose identifier is the packet's NAS-Identifier, when it is in mode "identifier" or has no fixed address;
@@ -69,6 +75,8 @@ class Table:
     def _add(self, nas: Nas, resolved: Iterable[str]) -> None:
         device = nas.device
         self.devices[nas.id] = nas
+        if device.mode == "certificate":
+            return
         if device.identifier:
             self._identifiers[device.identifier.encode()] = nas
         if device.mode == "ip" and device.address:
@@ -147,6 +155,18 @@ def _proves(packet: Packet, secret: Secret) -> bool:
             MESSAGE_AUTHENTICATOR not in packet.first or proves_message(packet, secret)
         )
     return proves_message(packet, secret)
+
+
+def check_certified(packet: Packet, nas: Nas) -> None:
+    """A packet that came down a connection of this device is good. BadPacket "bad_authenticator" when what it carries
+    as proof is wrong, "missing_message_authenticator" where one is a must: with EAP-Message (RFC 3579 section 3.1),
+    in a Status-Server (RFC 5997 section 3), and in the policy "require".
+    """
+    if packet.proof_at or packet.code == ACCOUNTING_REQUEST:
+        if not _proves(packet, nas.secret):
+            raise BadPacket("bad_authenticator")
+    elif packet.code != ACCESS_REQUEST or EAP_MESSAGE in packet.first or nas.device.message_authenticator == "require":
+        raise BadPacket("missing_message_authenticator")
 
 
 def normal_source(address: str) -> str:
