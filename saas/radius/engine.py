@@ -32,7 +32,7 @@ from saas.radius.identify import Table
 from saas.radius.logins import Logins
 from saas.radius.names import INTERVAL, Names
 from saas.radius.notes import Notes
-from saas.radius.radsec import Radsec
+from saas.radius.radsec import LIMITS, Limits, Radsec
 from saas.radius.server import Listener
 from saas.radius.tokens import Tokens
 from saas.tenants import accounts, certificates, engines, journal, nas, reverse
@@ -65,6 +65,7 @@ class EngineSettings:
     acct_port: int
     public_host: str = ""
     radsec_port: int | None = None
+    radsec_limits: Limits = LIMITS
     reject_delay: float = REJECT_DELAY
 
 
@@ -84,7 +85,7 @@ class Engine:
         self._acct = Acct(ps, settings.pool, self._logins, tokens, self.counters)
         handlers: dict[str, Handler] = {"auth": self._auth, "acct": self._acct}
         self._gate = Gate(self.counters, self._notes, handlers)
-        self._radsec = Radsec(self._gate.duplicates, handlers, self.counters, self._notes)
+        self._radsec = Radsec(self._gate.duplicates, handlers, self.counters, self._notes, settings.radsec_limits)
         self._held: set[tuple[str, str]] = set()
         self._said_at = 0.0
         self._disconnector = Disconnector(settings.bind, connection=self._radsec.connection)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -21,44 +20,18 @@ from saas.tenants import accounts, certificates, engines, journal, nas
 from saas.tenants.certificates import Bundle
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
-from tests.radius.conftest import HOST, Gateway, engine_settings, gateway_to
+from tests.radius.conftest import HOST, Device, Gateway, engine_settings, gateway_to, reread
 from tests.radius.peer import SECRET, Peer, client_context
 from tests.support import PATIENCE, until
-from tests.world import USER_PASSWORD, USERNAME, Business, World
+from tests.world import USER_PASSWORD, USERNAME, World
 
 VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
-Device = Callable[..., Peer]
-
 
 @pytest.fixture
-async def server_authority(ps: PlatformScope) -> str:
-    """What devices know our engines by."""
-    return await certificates.server_authority(ps)
-
-
-@pytest.fixture
-async def bundle(world: World) -> Bundle:
-    """A certificate of Acme's device."""
-    return await certificates.issue(world.acme.scope, world.acme.nas["_id"])
-
-
-@pytest.fixture
-async def engine(ps: PlatformScope, world: World, bundle: Bundle) -> AsyncIterator[Engine]:
-    """A worker with a RadSec port."""
-    async with Engine(ps, engine_settings(radsec_port=0)) as worker:
-        yield worker
-
-
-@pytest.fixture
-def device(engine: Engine, bundle: Bundle, server_authority: str) -> Device:
-    """Acme's device with its certificate, unless told otherwise."""
-
-    def opened(**options: Any) -> Peer:
-        options = {"bundle": bundle} | options
-        return Peer(engine.radsec_port, server_authority=server_authority, **options)
-
-    return opened
+def engine(tls_engine: Engine) -> Engine:
+    """The worker of these tests has a RadSec port."""
+    return tls_engine
 
 
 async def refused(peer: Peer) -> bool:
@@ -224,12 +197,6 @@ async def test_a_lapsed_certificate_opens_nothing(device: Device, engine: Engine
     await reread(engine, world.acme)
     assert await refused(device(bundle=bundle))
     assert engine.counters.dropped["unknown_certificate"] == 1
-
-
-async def reread(engine: Engine, business: Business) -> None:
-    """Wait until the worker has read the devices again after this moment."""
-    made = await nas.create(business.scope, nas.NasForm(name=f"Mark {utcnow()}", vendor="standard"))
-    await until(lambda: made["_id"] in engine.table.devices, "the engine has read its devices")
 
 
 @pytest.mark.usefixtures("unlimited")
