@@ -29,7 +29,7 @@ static/vendor/.done: node_modules/.done tools/vendor.mjs $(wildcard static/icons
 	@tools/setup.sh vendor
 	@touch $@
 
-setup-test: setup ## install what the tests need besides: Debian's chromium, fonts-noto-cjk, freeradius-utils
+setup-test: setup ## install what the tests need besides: Debian's chromium, fonts-noto-cjk, freeradius-utils, radsecproxy
 	@tools/setup.sh debian
 
 run: setup ## run the whole service over embedded stores, with a demo tenant; Ctrl-C ends it

@@ -62,7 +62,7 @@ vendor)
     ;;
 debian)
     missing=()
-    for package in chromium fonts-noto-cjk freeradius-utils; do
+    for package in chromium fonts-noto-cjk freeradius-utils radsecproxy; do
         status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
         [ "$status" = "install ok installed" ] || missing+=("$package")
     done

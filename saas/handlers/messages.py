@@ -52,6 +52,7 @@ ERROR: Mapping[str, str] = {
     "changed": N_("Someone else has changed this meanwhile. Load the page again to see the present values."),
     "has_open_sessions": N_("Subscribers are online on {name}. Force them off first, or wait until they have left."),
     "passwords_hidden": N_("Passwords are not shown in this system. The parameters can allow it."),
+    "certificate_ended": N_("This certificate has expired or been revoked already."),
     "in_use": N_("This is in use and cannot be removed."),
     "limit": N_("Too many attempts. Please wait a moment and try again."),
     "tier_limit": N_("The limit of your tier is reached."),
@@ -76,6 +77,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "pending": (N_("Not active yet"), "blue"),
     "suspended": (N_("Suspended"), "orange"),
     "expired": (N_("Expired"), "orange"),
+    "expiring": (N_("Expires soon"), "orange"),
     "silent": (N_("Silent"), "orange"),
     "disabled": (N_("Disabled"), "gray"),
     "offline": (N_("Offline"), "gray"),
@@ -83,6 +85,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "retired": (N_("Not on sale"), "gray"),
     "stopped": (N_("Stopped"), "red"),
     "refused": (N_("Refused"), "red"),
+    "revoked": (N_("Revoked"), "red"),
     "down": (N_("Not running"), "red"),
 }
 TITLE: Mapping[int, str] = {

@@ -55,11 +55,11 @@ class Certificate(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """What is given to a device, PEM each: its key, and its certificate with the tenant's authority behind it."""
+    """What is given to a device, PEM each. The tenant's authority is not among it: engines have that themselves."""
 
     name: str
     key: str
-    chain: str
+    certificate: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ async def _made(scope: Scope, nas_id: str) -> tuple[Bundle, dict[str, Any]]:
         "valid_until": not_after,
         "status": "active",
     }
-    return Bundle(nas["name"], made.key, made.certificate + issuer.certificate), values
+    return Bundle(nas["name"], made.key, made.certificate), values
 
 
 async def _is_good(scope: Scope, row: Certificate) -> None:

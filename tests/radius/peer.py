@@ -35,7 +35,7 @@ def client_context(
     if bundle is not None:
         with TemporaryDirectory() as folder:
             file = Path(folder, "device.pem")
-            file.write_text(bundle.chain + bundle.key)
+            file.write_text(bundle.certificate + bundle.key)
             context.load_cert_chain(file)
     return context
 

@@ -21,8 +21,12 @@ from saas.values import utcnow
 from tests.world import Business, World
 
 
-def chain(bundle: Bundle) -> list[x509.Certificate]:
-    return x509.load_pem_x509_certificates(bundle.chain.encode())
+def read(certificate: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(certificate.encode())
+
+
+async def authorities(business: Business) -> list[x509.Certificate]:
+    return [read(row["certificate"]) for row in await business.scope.db.authorities.find()]
 
 
 async def issued(business: Business) -> tuple[Bundle, certificates.Certificate]:
@@ -32,7 +36,8 @@ async def issued(business: Business) -> tuple[Bundle, certificates.Certificate]:
 
 async def test_a_certificate_names_its_device_and_is_good_for_a_client_only(world: World) -> None:
     bundle, row = await issued(world.acme)
-    mine, authority = chain(bundle)
+    mine = read(bundle.certificate)
+    (authority,) = await authorities(world.acme)
     mine.verify_directly_issued_by(authority)
     authority.verify_directly_issued_by(authority)
     assert mine.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value == "East gate"
@@ -44,18 +49,30 @@ async def test_a_certificate_names_its_device_and_is_good_for_a_client_only(worl
     assert not mine.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     key = load_pem_private_key(bundle.key.encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey) and key.public_key() == mine.public_key()
-    assert certs.facts(bundle.chain) == (row["serial"], row["fingerprint"], row["not_after"])
+    assert certs.facts(bundle.certificate) == (row["serial"], row["fingerprint"], row["not_after"])
     assert timedelta(days=730) < row["not_after"] - utcnow() < timedelta(days=732)
     assert timedelta(days=3650) < authority.not_valid_after_utc - utcnow() < timedelta(days=3653)
 
 
 async def test_a_tenant_has_one_authority_and_another_tenant_another(world: World) -> None:
-    bundles = await asyncio.gather(*(certificates.issue(world.acme.scope, world.acme.nas["_id"]) for _ in range(4)))
-    authorities = {chain(bundle)[1] for bundle in bundles}
-    assert len(authorities) == 1 and await world.acme.scope.db.authorities.count() == 1
+    await asyncio.gather(*(certificates.issue(world.acme.scope, world.acme.nas["_id"]) for _ in range(4)))
     foreign, _ = await issued(world.zeta)
+    (mine,) = await authorities(world.acme)
     with pytest.raises((ValueError, TypeError), match=r"does not match|signature|subject"):
-        chain(foreign)[0].verify_directly_issued_by(authorities.pop())
+        read(foreign.certificate).verify_directly_issued_by(mine)
+
+
+async def test_an_authority_that_would_end_before_what_it_issues_gets_a_successor(world: World) -> None:
+    scope = world.acme.scope
+    await issued(world.acme)
+    (row,) = await scope.db.authorities.find()
+    await scope.db.authorities.update(row["_id"], {"$set": {"not_after": utcnow() + timedelta(days=700)}})
+    bundle, _ = await issued(world.acme)
+    new, old = await authorities(world.acme)
+    assert new != old
+    read(bundle.certificate).verify_directly_issued_by(new)
+    trust = await certificates.engine_trust(world.ps, scope.tenant["pool"])
+    assert row["certificate"] in trust.authorities, "what the old one issued is still good"
 
 
 async def test_no_private_key_of_a_device_is_kept_and_the_authoritys_is_sealed(world: World, ps: PlatformScope) -> None:
@@ -79,8 +96,8 @@ async def test_the_installation_has_one_authority_however_many_start_together(al
 @pytest.mark.parametrize("host", ["radius.example.net", "192.0.2.7", "2001:db8::7"])
 async def test_an_engines_certificate_names_its_host(ps: PlatformScope, host: str) -> None:
     pair = await certificates.server_certificate(ps, host)
-    found = x509.load_pem_x509_certificate(pair.certificate.encode())
-    found.verify_directly_issued_by(x509.load_pem_x509_certificate((await certificates.server_authority(ps)).encode()))
+    found = read(pair.certificate)
+    found.verify_directly_issued_by(read(await certificates.server_authority(ps)))
     names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert [str(name.value) for name in names] == [host]
     purposes = found.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
@@ -97,7 +114,7 @@ async def test_an_engine_accepts_what_is_active(world: World, ps: PlatformScope)
     assert trust.devices[second["fingerprint"]] == world.acme.nas["_id"]
     assert trust.devices[foreign["fingerprint"]] == world.zeta.nas["_id"]
     assert first["fingerprint"] not in trust.devices
-    assert sum(world.acme.slug in str(x509.load_pem_x509_certificate(ca.encode())) for ca in trust.authorities) == 1
+    assert sum(world.acme.slug in str(read(ca)) for ca in trust.authorities) == 1
     await world.acme.scope.db.certificates.update(second["_id"], {"$set": {"valid_until": utcnow()}})
     assert second["fingerprint"] not in (await certificates.engine_trust(ps, pool)).devices
     assert not (await certificates.engine_trust(ps, "no-such-pool")).devices
@@ -108,7 +125,7 @@ async def test_a_renewed_certificate_works_for_two_more_weeks(world: World) -> N
     _, old = await issued(world.acme)
     bundle = await certificates.renew(scope, old["_id"])
     new, before = await certificates.of_device(scope, world.acme.nas["_id"])
-    assert certs.facts(bundle.chain).fingerprint == new["fingerprint"] != old["fingerprint"]
+    assert certs.facts(bundle.certificate).fingerprint == new["fingerprint"] != old["fingerprint"]
     assert before["_id"] == old["_id"] and before["status"] == "active"
     assert timedelta(days=13) < before["valid_until"] - utcnow() <= timedelta(days=14)
     assert certificates.state(before, utcnow()) == "expiring"
