@@ -7,7 +7,7 @@ what one device can make a worker remember is bounded.
 from __future__ import annotations
 
 import asyncio
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 from saas.certs import fingerprint
 from saas.radius.authenticators import Secret, keyed_request, parse_reply
@@ -76,8 +76,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The handshake is done."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        transport = self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
         self.fingerprint = fingerprint(transport.get_extra_info("ssl_object").getpeercert(binary_form=True))
         nas = self._hub.opened(self)

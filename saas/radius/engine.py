@@ -136,6 +136,7 @@ class Engine:
         await self._auth.drain()
         await self._acct.drain()
         await self._commands.drain()
+        await reverse.hold(self._ps, self.worker, (), self._held)
         await self._hand_over()
         await self._beat("draining")
         await self._end()
@@ -245,10 +246,14 @@ class Engine:
 
     async def _read_devices(self) -> None:
         self._stale.clear()
-        self._devices = await nas.engine_devices(self._ps, self._settings.pool)
-        if self._settings.radsec_port is not None:
-            self._radsec.fill(self._devices, await certificates.engine_trust(self._ps, self._settings.pool))
-        self._fill_table()
+        try:
+            self._devices = await nas.engine_devices(self._ps, self._settings.pool)
+            self._fill_table()
+            if self._settings.radsec_port is not None:
+                self._radsec.fill(self._devices, await certificates.engine_trust(self._ps, self._settings.pool))
+        except Unavailable:
+            self._stale.set()  # what was revoked must not wait for the next round
+            raise
 
     def _fill_table(self) -> None:
         self._gate.table = Table(self._devices, self._names.addresses())

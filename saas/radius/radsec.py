@@ -146,7 +146,8 @@ class Radsec:
                     self._context.load_verify_locations(cadata=authority)
                 except ssl.SSLError:  # one broken row keeps no other tenant out
                     _log.error("the certificate of a tenant's authority cannot be read")
-        known = {device.id: Nas(replace(device, secret=SECRET.octets)) for device in devices}
+        wanted = set(trust.devices.values())
+        known = {each.id: Nas(replace(each, secret=SECRET.octets)) for each in devices if each.id in wanted}
         self._certified = {print_: known[nas_id] for print_, nas_id in trust.devices.items() if nas_id in known}
         for connection in self._all():
             nas = self._certified.get(connection.fingerprint)

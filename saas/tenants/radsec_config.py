@@ -20,8 +20,8 @@ def radsecproxy(nas: Nas, engine: EngineFacts) -> list[Snippet]:
     """For a gateway that speaks RADIUS over UDP only: radsecproxy beside it."""
     install = f"""\
 apt-get install radsecproxy
-install -d -m 700 {FOLDER}
-install -m 600 {KEY} {CERTIFICATE} {AUTHORITY} {FOLDER}/
+install -d -o radsecproxy -m 700 {FOLDER}
+install -o radsecproxy -m 600 {KEY} {CERTIFICATE} {AUTHORITY} {FOLDER}/
 """
     settings = f"""\
 ListenUDP 127.0.0.1:1812

@@ -150,6 +150,10 @@ def device(tls_engine: Engine, bundle: Bundle, server_authority: str) -> Device:
 
 
 async def reread(engine: Engine, business: Business) -> None:
-    """Wait until the worker has read the devices again after this moment."""
+    """Wait until the worker has read devices and certificates again after this moment."""
     made = await nas.create(business.scope, nas.NasForm(name=f"Mark {utcnow()}", vendor="standard"))
     await until(lambda: made["_id"] in engine.table.devices, "the engine has read its devices")
+    if engine.radsec_port:
+        await certificates.issue(business.scope, made["_id"])
+        (row,) = await certificates.of_device(business.scope, made["_id"])
+        await until(lambda: row["fingerprint"] in engine._radsec._certified, "the engine has read the certificates")

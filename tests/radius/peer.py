@@ -15,14 +15,25 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
-from saas.radius.authenticators import Secret, parse_reply, proves_message, proves_request, reply
+from saas.radius import codec
+from saas.radius.authenticators import (
+    Secret,
+    access_request,
+    hide_password,
+    parse_reply,
+    proves_message,
+    proves_request,
+    reply,
+)
 from saas.radius.client import Answer, Answerer, Client, NoAnswer
-from saas.radius.codec import BadPacket, Packet, attribute, parse
+from saas.radius.codec import BadPacket, Packet, attribute, attributes, parse, plain
 from saas.tenants.certificates import Bundle
 from tests.support import PATIENCE
+from tests.world import USER_PASSWORD, USERNAME
 
 HOST = "127.0.0.1"
 SECRET = Secret(b"radsec")
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
 
 
 def client_context(
@@ -139,3 +150,26 @@ class Peer(Client):
         if verdict is not None:
             cause = attribute("Error-Cause", verdict) if verdict else b""
             self.send(reply(packet.code + (2 if verdict else 1), packet, SECRET, cause))
+
+
+async def refused(peer: Peer) -> bool:
+    """Whether the engine ends the connection before it answers anything."""
+    try:
+        async with peer as device:
+            device.send(status(1))
+            await device.ended()
+            return device.frames.empty()
+    except (ssl.SSLError, ConnectionError):
+        return True
+
+
+def status(number: int, *, prove: bool = True) -> bytes:
+    """A Status-Server."""
+    return access_request(codec.STATUS_SERVER, number, bytes(16), SECRET, b"", prove=prove)
+
+
+def login(number: int, username: str = USERNAME, password: str = USER_PASSWORD, extra: bytes = b"") -> bytes:
+    """An Access-Request with User-Password; with `extra` attributes, it has a Message-Authenticator."""
+    hidden = plain(codec.USER_PASSWORD, hide_password(password.encode(), SECRET, bytes(16)))
+    values = attributes(("User-Name", username)) + hidden + extra
+    return access_request(codec.ACCESS_REQUEST, number, bytes(16), SECRET, values, prove=bool(extra))

@@ -17,8 +17,7 @@ from saas.radius.radsec import Limits
 from saas.tenants.certificates import Bundle
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import HOST, Device, engine_settings
-from tests.radius.peer import SECRET, Peer
-from tests.radius.test_radsec import login
+from tests.radius.peer import SECRET, Peer, login
 from tests.support import PATIENCE, until
 from tests.world import World
 

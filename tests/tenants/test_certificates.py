@@ -17,8 +17,9 @@ from saas.security import Unsealable
 from saas.tenants import certificates, nas
 from saas.tenants.certificates import Bundle
 from saas.tenants.scope import PlatformScope
+from saas.tenants.verify import verify
 from saas.values import utcnow
-from tests.world import Business, World
+from tests.world import Business, World, make_business
 
 
 def read(certificate: str) -> x509.Certificate:
@@ -172,3 +173,16 @@ async def test_a_deleted_devices_certificates_go_with_it(world: World, ps: Platf
     await nas.delete(world.acme.scope, world.acme.nas["_id"])
     with pytest.raises(NotFound):
         await certificates.get(world.acme.scope, row["_id"])
+
+
+async def test_verify_tells_what_is_broken(alone: PlatformScope) -> None:
+    acme = await make_business(alone, "acme")
+    _, row = await issued(acme)
+    assert [sentence async for sentence in verify(alone)] == []
+    (authority,) = await acme.scope.db.authorities.find()
+    await acme.scope.db.authorities.update(authority["_id"], {"$set": {"sealed_key": b"broken"}})
+    await acme.scope.db.certificates.update(row["_id"], {"$set": {"nas_id": "nas_gone"}})
+    assert [sentence async for sentence in verify(alone)] == [
+        f"{acme.slug}: certificate {row['_id']}: device nas_gone does not exist",
+        f"{acme.slug}: authority {authority['_id']}: its key cannot be unsealed with this secret key",
+    ]
