@@ -94,6 +94,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id")),
             Index(_up("tenant_id", "name"), unique=True),
             Index(_up("address")),
+            Index(_newest("vendor")),
         ),
         cloud_wide=("identifier",),
     ),

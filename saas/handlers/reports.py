@@ -16,6 +16,7 @@ JOBS = {
     "accounting": N_("Apply the accounting journal"),
     "notes": N_("Keep refusals and unknown devices"),
     "stale_sessions": N_("Close sessions that fell silent"),
+    "overdue_sessions": N_("Force off what devices do not end"),
     "slots": N_("Rebuild concurrency slots"),
 }
 ENGINE_COLUMNS = (

@@ -15,6 +15,7 @@ from saas import tasks
 from saas.errors import Unavailable
 from saas.jobs.accounting import Accounting
 from saas.jobs.notes import keep_notes
+from saas.jobs.overdue import Overdue
 from saas.tenants import health
 from saas.tenants.scope import PlatformScope
 
@@ -44,6 +45,7 @@ def all_jobs() -> list[Job]:
         Job("notes", 0.5, keep_notes),
         Job("stale_sessions", 15, accounting.close_stale),
         Job("slots", 15, accounting.check_slots),
+        Job("overdue_sessions", 10, Overdue().end),
     ]
 
 

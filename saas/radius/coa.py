@@ -1,4 +1,5 @@
-"""Disconnect-Request (RFC 5176): tell a device to end a session, and understand what it answers.
+"""Disconnect-Request and CoA-Request (RFC 5176): tell a device to end or to change a session, and understand what it
+answers.
 
 A retransmission is the same octets under the same identifier, as long as the request lasts; a new request takes the
 next identifier of that device, because some devices answer a repeated one from memory.
@@ -15,18 +16,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from saas.radius.authenticators import Secret, keyed_request, parse_reply
-from saas.radius.codec import DISCONNECT_ACK, DISCONNECT_NAK, DISCONNECT_REQUEST, BadPacket, Packet, attribute
+from saas.radius.codec import COA_REQUEST, DISCONNECT_REQUEST, BadPacket, Packet, attribute
 from saas.radius.server import DATAGRAM, Address, bind
-from saas.radius.vendors import identification
+from saas.radius.vendors import Speed, change, identification
 from saas.tenants.nas import Device
 
 SEND_AT: Final = (0.0, 1.0, 2.0)  # seconds after the first try
 GIVE_UP_AT: Final = 3.0
+# The codes of the answers, behind the code of a request (RFC 5176 section 2.3): 40, 41, 42 and 43, 44, 45
+_ACK: Final = 1
+_NAK: Final = 2
 
 
 class Outcome(NamedTuple):
-    """`result`: "ack", "nak", "timeout" or "unreachable"; `error_cause`: of RFC 5176 section 3.5, or None;
-    `attempts`: how often it was sent; `rtt_ms`: from the last sending to the answer.
+    """`result`: "ack", "nak", "timeout", "unreachable" or "unsupported" (no attributes are known that would ask the
+    device for it); `error_cause`: of RFC 5176 section 3.5, or None; `attempts`: how often it was sent; `rtt_ms`: from
+    the last sending to the answer.
     """
 
     result: str
@@ -42,7 +47,7 @@ class _Waiting(NamedTuple):
 
 
 class Disconnector:
-    """Sends Disconnect-Requests from a socket of its own, any number at a time. Made and used on a running loop."""
+    """Sends both kinds of request from a socket of its own, any number at a time. Made and used on a running loop."""
 
     def __init__(
         self, host: str = "0.0.0.0", send_at: Sequence[float] = SEND_AT, give_up_at: float = GIVE_UP_AT
@@ -66,15 +71,22 @@ class Disconnector:
 
         The answer may come from another address: its identifier and its proof say whose it is.
         """
+        return await self._ask(DISCONNECT_REQUEST, device, host, identification(device.vendor, session))
+
+    async def change_speed(
+        self, device: Device, host: str, session: Mapping[str, Any], speed: Speed, before: Speed | None
+    ) -> Outcome:
+        """Ask the device to let a session go on at another speed. See `disconnect` and vendors.change."""
+        rates = change(device.vendor, speed, before)
+        if not rates:
+            return Outcome("unsupported")
+        return await self._ask(COA_REQUEST, device, host, identification(device.vendor, session) + rates)
+
+    async def _ask(self, code: int, device: Device, host: str, attributes: bytes) -> Outcome:
         secret = Secret(device.secret)
         number = self._number(host, device.coa_port)
-        octets = keyed_request(
-            DISCONNECT_REQUEST,
-            number,
-            secret,
-            identification(device.vendor, session) + attribute("Event-Timestamp", int(time.time())),
-            prove=True,
-        )
+        attributes += attribute("Event-Timestamp", int(time.time()))
+        octets = keyed_request(code, number, secret, attributes, prove=True)
         waiting = _Waiting(octets, secret, self._loop.create_future())
         self._waiting[number].append(waiting)
         try:
@@ -91,7 +103,8 @@ class Disconnector:
             sent = self._loop.time()
             await asyncio.wait([waiting.answer], timeout=max(0.0, started + until - sent))
             if waiting.answer.done():
-                return _outcome(waiting.answer.result(), attempt, (self._loop.time() - sent) * 1000)
+                rtt_ms = round((self._loop.time() - sent) * 1000)
+                return _outcome(waiting.octets[0], waiting.answer.result(), attempt, rtt_ms)
         return Outcome("timeout", attempts=len(self._send_at))
 
     def _number(self, host: str, port: int) -> int:
@@ -120,12 +133,11 @@ class Disconnector:
                 packet = parse_reply(data, waiting.octets, waiting.secret)
             except BadPacket:
                 continue
-            if packet.code in (DISCONNECT_ACK, DISCONNECT_NAK) and not waiting.answer.done():
+            if packet.code - waiting.octets[0] in (_ACK, _NAK) and not waiting.answer.done():
                 waiting.answer.set_result(packet)
 
 
-def _outcome(packet: Packet, attempts: int, rtt_ms: float) -> Outcome:
-    rtt = round(rtt_ms)
-    if packet.code == DISCONNECT_ACK:
-        return Outcome("ack", None, attempts, rtt)
-    return Outcome("nak", packet.value("Error-Cause"), attempts, rtt)
+def _outcome(asked: int, packet: Packet, attempts: int, rtt_ms: int) -> Outcome:
+    if packet.code == asked + _ACK:
+        return Outcome("ack", None, attempts, rtt_ms)
+    return Outcome("nak", packet.value("Error-Cause"), attempts, rtt_ms)

@@ -23,6 +23,9 @@ STATUS_SERVER: Final = 12
 DISCONNECT_REQUEST: Final = 40
 DISCONNECT_ACK: Final = 41
 DISCONNECT_NAK: Final = 42
+COA_REQUEST: Final = 43
+COA_ACK: Final = 44
+COA_NAK: Final = 45
 
 # The attributes that the path of a packet needs by number; everything else is asked for by name.
 USER_NAME: Final = 1

@@ -15,7 +15,7 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import DROPS
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import engines, nas, nas_config, plans
+from saas.tenants import device_types, engines, nas, nas_config, plans
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 from saas.values import from_epoch
@@ -106,6 +106,7 @@ class NasDetail(Handler):
             device["name"],
             nas=device,
             vendors=nas.VENDORS,
+            kind=device_types.device_type(device["vendor"]),
             modes=MODES,
             policies=POLICIES,
             states=STATES,
