@@ -37,7 +37,9 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class Change(NamedTuple):
-    """Something cached elsewhere is stale: `kind` is "account", "nas", "plan" or "tenant"; `key` its id or name."""
+    """Something cached elsewhere is stale: `kind` is "account", "nas", "plan", "tenant" or "trace"; `key` its id or
+    name.
+    """
 
     kind: str
     tenant_id: str

@@ -162,6 +162,7 @@ NOUNS: Mapping[str, str] = {
     "plan": N_("Plan"),
     "session": N_("Session"),
     "tenant": N_("Tenant"),
+    "trace": N_("Trace"),
 }
 ACTIONS: Mapping[str, str] = {
     "account.open": N_("Opened an account"),
@@ -195,6 +196,8 @@ ACTIONS: Mapping[str, str] = {
     "tenant.active": N_("Let a tenant run again"),
     "tenant.create": N_("Created a tenant"),
     "tenant.stopped": N_("Stopped a tenant"),
+    "trace.start": N_("Began to trace packets"),
+    "trace.stop": N_("Stopped tracing packets"),
 }
 
 

@@ -17,9 +17,11 @@ known waits for no store.
     logins.py          accounts cached in the worker
     auth.py            Access-Request
     acct.py            Accounting-Request
-    coa.py             Disconnect-Request
+    coa.py             Disconnect-Request and CoA-Request
     commands.py        what consoles ask of the pool
     counters.py        what was counted
+    tracing.py         what is watched of a device or a user
+    decoding.py        packets in words, secrets hidden: pure
     notes.py           refusals and unknown devices, for the consoles
     engine.py          one worker
     supervisor.py      the workers of a pool

@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from saas.radius.authenticators import Secret, keyed_request, parse_reply
 from saas.radius.codec import COA_REQUEST, DISCONNECT_REQUEST, BadPacket, Packet, attribute
 from saas.radius.server import DATAGRAM, Address, bind
+from saas.radius.tracing import Tracer
 from saas.radius.vendors import Speed, change, identification
 from saas.tenants.nas import Device
 
@@ -56,6 +57,7 @@ class Disconnector:
         self._socket = bind(host, 0)
         self._send_at = send_at
         self._give_up_at = give_up_at
+        self.tracer: Tracer | None = None
         self._numbers: dict[tuple[str, int], int] = {}
         self._waiting: defaultdict[int, list[_Waiting]] = defaultdict(list)
         self._loop = asyncio.get_running_loop()
@@ -90,22 +92,29 @@ class Disconnector:
         waiting = _Waiting(octets, secret, self._loop.create_future())
         self._waiting[number].append(waiting)
         try:
-            return await self._exchange(waiting, self._reachable(host, device.coa_port))
+            return await self._exchange(device, waiting, self._reachable(host, device.coa_port))
         except OSError:
             return Outcome("unreachable")
         finally:
             self._waiting[number].remove(waiting)
 
-    async def _exchange(self, waiting: _Waiting, address: Address) -> Outcome:
+    async def _exchange(self, device: Device, waiting: _Waiting, address: Address) -> Outcome:
         started = self._loop.time()
         for attempt, until in enumerate((*self._send_at[1:], self._give_up_at), start=1):
             self._socket.sendto(waiting.octets, address)
             sent = self._loop.time()
+            self._trace(device, waiting.octets, address, "out")
             await asyncio.wait([waiting.answer], timeout=max(0.0, started + until - sent))
             if waiting.answer.done():
                 rtt_ms = round((self._loop.time() - sent) * 1000)
-                return _outcome(waiting.octets[0], waiting.answer.result(), attempt, rtt_ms)
+                answer = waiting.answer.result()
+                self._trace(device, answer.raw, address, "in")
+                return _outcome(waiting.octets[0], answer, attempt, rtt_ms)
         return Outcome("timeout", attempts=len(self._send_at))
+
+    def _trace(self, device: Device, octets: bytes, address: Address, way: str) -> None:
+        if self.tracer is not None:
+            self.tracer.exchanged(device.id, device.tenant_id, octets, address, way)
 
     def _number(self, host: str, port: int) -> int:
         """The next identifier for a device, from a random start."""

@@ -34,6 +34,7 @@ from saas.radius.names import INTERVAL, Names
 from saas.radius.notes import Notes
 from saas.radius.server import Listener
 from saas.radius.tokens import Tokens
+from saas.radius.tracing import Tracing
 from saas.tenants import accounts, engines, journal, nas
 from saas.tenants.engines import DeviceCount, EngineReport
 from saas.tenants.nas import Device
@@ -78,6 +79,7 @@ class Engine:
         self._acct = Acct(ps, settings.pool, self._logins, tokens, self.counters)
         self._gate = Gate(self.counters, self._notes, {"auth": self._auth, "acct": self._acct})
         self._disconnector = Disconnector(settings.bind)
+        self._tracing = Tracing(ps, self._gate, self._disconnector)
         self._commands = Commands(ps, settings.pool, self._gate, self._disconnector)
         self._devices: list[Device] = []
         self._stale = asyncio.Event()
@@ -136,6 +138,7 @@ class Engine:
             listener.start()
         self._keep(self._refresh)
         self._keep(self._commands.run)
+        self._keep(self._tracing.run)
         self._keep(partial(self._every, NOTE, self._hand_over))
         self._keep(partial(self._every, BEAT, partial(self._beat, "running")))
         await self._beat("running")
@@ -201,10 +204,13 @@ class Engine:
                 self._subscribed.set()
                 self._logins.clear()
                 self._stale.set()
+                self._tracing.changed()
         elif change.kind == "account":
             self._logins.account_changed(change.tenant_id, change.key)
         elif change.kind in ("plan", "tenant"):
             self._logins.tenant_changed(change.tenant_id)
+        elif change.kind == "trace":
+            self._tracing.changed()
         if change.kind in ("nas", "tenant"):
             self._stale.set()
 

@@ -19,6 +19,7 @@ from saas.radius.duplicates import Duplicates, Key
 from saas.radius.identify import Nas, Table, normal_source
 from saas.radius.notes import Notes
 from saas.radius.server import Address, Datagram, Listener
+from saas.radius.tracing import Tracer
 
 # What each port takes, beside Status-Server (RFC 5997)
 _TAKES: Final[Mapping[str, int]] = {"auth": codec.ACCESS_REQUEST, "acct": codec.ACCOUNTING_REQUEST}
@@ -28,7 +29,7 @@ _ALIVE: Final[Mapping[str, int]] = {"auth": codec.ACCESS_ACCEPT, "acct": codec.A
 class Request:
     """A proven request, and how to answer it once. `received` in seconds since 1970; `source` in normal spelling."""
 
-    __slots__ = ("_address", "_duplicates", "_key", "_listener", "nas", "packet", "received", "source")
+    __slots__ = ("_gate", "_listener", "address", "key", "nas", "packet", "received", "source")
 
     def __init__(
         self, packet: Packet, nas: Nas, source: str, received: float, key: Key, listener: Listener, gate: Gate
@@ -37,19 +38,25 @@ class Request:
         self.nas = nas
         self.source = source
         self.received = received
-        self._key = key
+        self.key = key
+        self.address: Address = key[0]
         self._listener = listener
-        self._duplicates = gate.duplicates
-        self._address: Address = key[0]
+        self._gate = gate
 
     def answer(self, octets: bytes) -> None:
         """Send the answer and remember it for retransmissions."""
-        self._duplicates.answered(self._key, octets)
-        self._listener.send(octets, self._address)
+        gate = self._gate
+        gate.duplicates.answered(self.key, octets)
+        self._listener.send(octets, self.address)
+        if gate.tracer is not None:
+            gate.tracer.answered(self, octets)
 
-    def abandon(self) -> None:
-        """No answer: the next try will be a new request."""
-        self._duplicates.forget(self._key)
+    def abandon(self, reason: str) -> None:
+        """No answer, for a drop reason: the next try will be a new request."""
+        gate = self._gate
+        gate.duplicates.forget(self.key)
+        if gate.tracer is not None:
+            gate.tracer.abandoned(self, reason)
 
 
 class Handler(Protocol):
@@ -66,6 +73,7 @@ class Gate:
         """`handlers`: by kind of listener, "auth" and "acct"."""
         self.table = Table()
         self.duplicates = Duplicates()
+        self.tracer: Tracer | None = None
         self._counters = counters
         self._notes = notes
         self._handlers = handlers
@@ -80,10 +88,14 @@ class Gate:
                 request = self._admit(listener, data, address, now)
             except BadPacket as error:
                 self._counters.drop(error.reason)
+                if self.tracer is not None:
+                    self.tracer.dropped(self.table, data, address, error.reason)
                 continue
             if request is not None:
                 requests.append(request)
         if requests:
+            if self.tracer is not None:
+                self.tracer.admitted(requests)
             self._handlers[listener.kind].handle(requests)
 
     def _admit(self, listener: Listener, data: bytes, address: Address, now: float) -> Request | None:
@@ -97,6 +109,8 @@ class Gate:
                 raise BadPacket("duplicate_in_flight")
             self._counters.replayed += 1
             listener.send(known, address)
+            if self.tracer is not None:
+                self.tracer.repeated(key, data, known)
             return None
         source = normal_source(address[0])
         nas = self._identify(packet, source, now)
