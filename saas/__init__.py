@@ -17,7 +17,7 @@ The map of the house; a new file goes where its sentence is.
     migrations.py   changes to stored data that came with a version
     kv.py           the only door to Redis: sessions, limits, leases, streams, changes
     security.py     the only door to cryptography: password hashes, sealed secrets, signatures
-    outbound.py     the only door to foreign servers: mail
+    outbound.py     the only door to foreign servers: mail, host names
 
     tenants/        the domain: one noun a file; document shape, form, operations
     radius/         the engine: packets in, packets out

@@ -63,6 +63,7 @@ COLLECTIONS: dict[str, Collection] = {
         (),
         (
             Index(_up("pool", "source", "identifier"), unique=True),
+            Index(_up("pool", "identifier")),
             Index((("pool", 1), ("last_at", 1))),
             Index(_up("last_at"), expire_after=7 * 86400),
         ),

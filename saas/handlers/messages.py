@@ -55,6 +55,7 @@ ERROR: Mapping[str, str] = {
     "not_online": N_("{name} is not online any more."),
     "in_progress": N_("The device is being asked already. Please wait for its answer."),
     "not_live": N_("Devices of this type take no new speed during a session. Force the session off instead."),
+    "too_many_addresses": N_("You have asked for many addresses. Please wait a while before you ask for another one."),
     "too_many_traces": N_("{limit} traces run already. Stop one of them first."),
     "no_plan": N_("It is not known whose session this is, so there is no plan to go back to."),
     "in_use": N_("This is in use and cannot be removed."),

@@ -82,6 +82,10 @@ DROPS: Mapping[str, tuple[str, str]] = {
 # What an unknown device did: why the engine could not tell whose packet it was.
 _UNPROVEN = ("bad_authenticator", "missing_message_authenticator", "unproven_proxy_state")
 UNKNOWN_CAUSES: Mapping[str, str] = {"unknown_nas": N_("Not registered"), **{key: DROPS[key][0] for key in _UNPROVEN}}
+UNKNOWN_ADVICE: Mapping[str, str] = {
+    "unknown_nas": N_("If it is yours, adopt it; or let the device send an identifier that is registered."),
+    **{key: DROPS[key][1] for key in _UNPROVEN},
+}
 # RFC 2866 section 5.10.
 TERMINATE_CAUSES: Mapping[str, str] = {
     "User-Request": N_("The subscriber hung up"),

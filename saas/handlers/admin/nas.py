@@ -173,8 +173,9 @@ class NasNew(_NasForm):
     creates = True
 
     async def initial(self) -> Mapping[str, Any]:
-        """An identifier that nobody has."""
-        return {"identifier": nas.new_identifier()}
+        """An identifier that nobody has; or what is known of a device that is adopted."""
+        known = {name: self.query(name) for name in ("mode", "identifier", "address") if self.query(name)}
+        return {"identifier": nas.new_identifier()} | known
 
     async def save(self, form: nas.NasForm) -> str:
         """Create it."""
