@@ -2,7 +2,8 @@
 the gate's and the disconnector's `tracer` is None then.
 
 Octets are noted as they pass and turned into words when they are handed over. A packet that proved nothing may come
-from another tenant's device behind the same address: it is shown with its content only when it names ours.
+from another tenant's device behind the same address: it is shown when it names ours, without its content when it names
+nobody's, and not at all when it names another one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from saas.radius.codec import HEADER, NAS_IDENTIFIER, STATUS_SERVER, USER_NAME, BadPacket, Packet, parse, text
+from saas.radius.codec import HEADER, STATUS_SERVER, USER_NAME, BadPacket, Packet, parse, text
 from saas.radius.decoding import KINDS, attributes
 from saas.radius.identify import Table, normal_source
 from saas.tenants import traces
@@ -115,12 +116,12 @@ class Tracer:
         if watches := self._requests.get((address, octets[:HEADER])):
             self._note(watches, "drop", address, octets, reason)
             return
-        identifier = text(packet.first.get(NAS_IDENTIFIER))
+        named = table.named(packet)
         for nas in table.suspects(packet, normal_source(address[0])):
-            ours = bool(identifier) and identifier == nas.device.identifier
-            whose = (nas.id, nas.tenant_id)
-            watches = self._watching(*whose, packet) if ours else self._of_device(*whose)
-            self._note(watches, "drop", address, octets, reason, whole=ours)
+            if nas is named:
+                self._note(self._watching(nas.id, nas.tenant_id, packet), "drop", address, octets, reason)
+            elif named is None:
+                self._note(self._of_device(nas.id, nas.tenant_id), "drop", address, octets, reason, whole=False)
 
     def exchanged(self, nas_id: str, tenant_id: str, octets: bytes, address: Any, way: str) -> None:
         """A Disconnect or CoA was sent ("out"), or its answer came ("in")."""

@@ -16,9 +16,10 @@ COA_PORT: Final = 3799  # RFC 5176 section 2
 
 @dataclass(frozen=True, slots=True)
 class DeviceType:
-    """`name` and `notes` are message ids. `live`: takes a new speed during a session (CoA-Request); `disconnect`: ends
-    a session when told to (Disconnect-Request). `least_timeout`, seconds: a shorter Session-Timeout does harm, so a
-    session's real end is brought about by Disconnect. `coa_port`: where it usually listens.
+    """`live`: takes a new speed during a session (CoA-Request); `disconnect`: ends a session when told to
+    (Disconnect-Request). `least_timeout`, seconds: a shorter Session-Timeout does harm, so a session's real end is
+    brought about by Disconnect. `coa_port`: where it usually listens. Message ids: `name`; `force_off`, what one has to
+    know before a session is forced off; `notes`, what else.
     """
 
     name: str
@@ -26,7 +27,13 @@ class DeviceType:
     disconnect: bool = True
     least_timeout: int = 1
     coa_port: int = COA_PORT
+    force_off: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """Everything that one has to know of it."""
+        return (self.force_off, *self.notes) if self.force_off else self.notes
 
 
 _NAMED_SERVICE = N_(
@@ -39,27 +46,26 @@ _NAMED_PROFILE = N_(
 _NOT_LIVE_CISCO = N_(
     "It reads the speed when a session begins. A new speed takes effect at the next log-in: force the session off."
 )
+_OLD_IKUAI = N_("Old versions know no standard way to force off.")
 TYPES: Final[Mapping[str, DeviceType]] = {
     "openvpn": DeviceType(
         N_("OpenVPN"),
         live=False,
         disconnect=False,
-        notes=(
-            N_(
-                "The RADIUS plugin ends no session, neither when its time is over nor when it is told to, and knows no "
-                "speed limits. To force somebody off, use kill in OpenVPN's management interface."
-            ),
+        force_off=N_(
+            "The RADIUS plugin ends no session, neither when its time is over nor when it is told to, and knows no "
+            "speed limits. To force somebody off, use kill in OpenVPN's management interface."
         ),
     ),
     "strongswan": DeviceType(
         N_("strongSwan (IKEv2)"),
         live=False,
         least_timeout=3600,
+        force_off=N_(
+            "It finds sessions by user name alone: whoever is forced off loses all sessions of that name. Speed is not "
+            "limited by it."
+        ),
         notes=(
-            N_(
-                "It finds sessions by user name alone: whoever is forced off loses all sessions of that name. Speed is "
-                "not limited by it."
-            ),
             N_(
                 "A session time below one hour would make its clients log in again and again. So it is told one hour "
                 "at least, and a session whose time is over is forced off."
@@ -68,7 +74,7 @@ TYPES: Final[Mapping[str, DeviceType]] = {
     ),
     "pptpd": DeviceType(
         N_("pptpd / xl2tpd (pppd)"),
-        notes=(N_("pppd itself listens for no requests: forcing off and new speeds need a helper beside it."),),
+        force_off=N_("pppd itself listens for no requests: forcing off and new speeds need a helper beside it."),
     ),
     "mikrotik": DeviceType(N_("MikroTik RouterOS")),
     "accel-ppp": DeviceType("accel-ppp"),
@@ -91,10 +97,8 @@ TYPES: Final[Mapping[str, DeviceType]] = {
     "h3c": DeviceType("H3C"),
     "zte": DeviceType(N_("ZTE (rates in kbit/s)")),
     "zte-bps": DeviceType(N_("ZTE (rates in bit/s)")),
-    "ikuai": DeviceType(N_("iKuai (rates in kbit/s)"), notes=(N_("Old versions know no standard way to force off."),)),
-    "ikuai-bps": DeviceType(
-        N_("iKuai (rates in bit/s)"), notes=(N_("Old versions know no standard way to force off."),)
-    ),
+    "ikuai": DeviceType(N_("iKuai (rates in kbit/s)"), force_off=_OLD_IKUAI),
+    "ikuai-bps": DeviceType(N_("iKuai (rates in bit/s)"), force_off=_OLD_IKUAI),
     "panabit": DeviceType("Panabit"),
     "aruba": DeviceType("Aruba", live=False, notes=(N_("Its roles decide about speed."),)),
     "ruckus": DeviceType("Ruckus"),

@@ -63,8 +63,9 @@ class Command:
     def read(cls, data: bytes) -> Self:
         """A command as it was given to the pool."""
         values = json.loads(data)
-        before = values["before"]
-        return cls(**values | {"speed": tuple(values["speed"]), "before": tuple(before) if before else None})
+        before = values.get("before")
+        speed = tuple(values.get("speed", (0, 0)))
+        return cls(**values | {"speed": speed, "before": tuple(before) if before else None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from saas.radius.authenticators import Secret, proves_message, proves_request
 from saas.radius.client import DisconnectListener
 from saas.radius.coa import Disconnector, Outcome
 from saas.radius.engine import Engine
-from saas.radius.vendors import VENDORS, change, identification, vendor
+from saas.radius.vendors import VENDORS, change, identification, rates, vendor
 from saas.tenants import device_types, disconnects, nas, sessions
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import HOST, Gateway
@@ -61,8 +61,9 @@ OCTETS = {
 
 @pytest.mark.parametrize("key", sorted(VENDORS))
 def test_a_new_speed_in_the_vendors_own_octets(key: str) -> None:
-    """A vendor that is not in the table cannot change a session's speed."""
+    """A vendor that is not in the table cannot change a session's speed. The others hear the same at log-in."""
     assert change(key, SPEED).hex() == OCTETS.get(key, "")
+    assert key not in OCTETS or rates(key, *SPEED).hex() == OCTETS[key]
 
 
 def test_a_limit_that_is_lifted_is_told_as_the_largest_rate_and_never_as_zero() -> None:

@@ -138,16 +138,20 @@ async def test_what_is_dropped_is_shown_with_its_reason(world: World, engine: En
 async def test_an_unproven_packet_behind_a_shared_address_keeps_its_content(
     world: World, engine: Engine, gateway: Gateway
 ) -> None:
-    """Acme watches the device whose address Zeta's gateway shares: it may see that something came, not what."""
+    """Acme watches the device whose address Zeta's gateway shares: of what names no device it may see that something
+    came, not what; of what names Zeta's device nothing.
+    """
     scope, nas_id, shared = world.acme.scope, world.acme.nas["_id"], "127.0.0.81"
     form = nas.form_of(world.acme.nas) | {"mode": "ip", "address": shared}
     await nas.update(scope, nas_id, nas.NasForm.model_validate(form))
     await until(lambda: engine.table.devices[nas_id].device.address == shared, "the worker knows the address")
     trace = await traces.start_nas(scope, nas_id, FORM)
     await watched(engine, trace)
-    async with gateway(world.zeta, "wrong-secret", source=shared, tries=1, timeout=0.05) as device:
-        with pytest.raises(NoAnswer):
-            await device.pap("a-customer-of-zeta", USER_PASSWORD)
+    for identifier in (world.zeta.nas["identifier"], "a-name-of-zeta"):
+        other = gateway(world.zeta, "wrong", identifier=identifier, source=shared, tries=1, timeout=0.05)
+        async with other as device:
+            with pytest.raises(NoAnswer):
+                await device.pap("a-customer-of-zeta", USER_PASSWORD)
     (packet,) = await seen(world.acme, trace, 1)
     assert (packet.reason, packet.hidden, packet.attributes) == ("bad_authenticator", True, [])
     assert "zeta" not in str(packet) and world.zeta.nas["identifier"] not in str(packet)
