@@ -38,7 +38,9 @@ _RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL
 
 
 class Change(NamedTuple):
-    """Something cached elsewhere is stale: an "account", "nas", "plan", "tenant" or "pool"; `key` its id or name."""
+    """Something cached elsewhere is stale: an "account", "nas", "plan", "tenant", "pool" or "trace"; `key` its id or
+    name.
+    """
 
     kind: str
     tenant_id: str

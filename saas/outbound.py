@@ -1,8 +1,10 @@
-"""The only door to foreign servers. So far: mail."""
+"""The only door to foreign servers: mail, host names."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 from pathlib import Path
@@ -11,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 from saas.errors import Unavailable
-from saas.values import new_id
+from saas.values import new_id, normal_address
 
 log = logging.getLogger(__name__)
 
@@ -56,3 +58,13 @@ class Mailer:
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / f"{new_id('mail')}.eml").write_bytes(bytes(mail))
+
+
+async def resolve(name: str, patience: float) -> frozenset[str]:
+    """The addresses of a host name in normal spelling; none when it does not resolve within `patience` seconds."""
+    try:
+        async with asyncio.timeout(patience):
+            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError, TimeoutError):
+        return frozenset()
+    return frozenset(normal_address(str(address[4][0])) for address in found)

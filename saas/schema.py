@@ -69,6 +69,7 @@ COLLECTIONS: dict[str, Collection] = {
         (),
         (
             Index(_up("pool", "source", "identifier"), unique=True),
+            Index(_up("pool", "identifier")),
             Index((("pool", 1), ("last_at", 1))),
             Index(_up("last_at"), expire_after=7 * 86400),
         ),
@@ -101,6 +102,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id")),
             Index(_up("tenant_id", "name"), unique=True),
             Index(_up("address")),
+            Index(_newest("vendor")),
         ),
         cloud_wide=("identifier",),
     ),

@@ -18,6 +18,7 @@ JOBS = {
     "notes": N_("Keep refusals, unknown devices and learnt lines"),
     "kicks": N_("Force off sessions that gave way to a newcomer"),
     "stale_sessions": N_("Close sessions that fell silent"),
+    "overdue_sessions": N_("Force off what devices do not end"),
     "slots": N_("Rebuild concurrency slots"),
 }
 ENGINE_COLUMNS = (

@@ -56,7 +56,7 @@ _ACTIONS = {
     "read": N_("View"),
     "write": N_("Add and change"),
     "secret": N_("Show secrets"),
-    "disconnect": N_("Force off"),
+    "disconnect": N_("Force off, change speed"),
 }
 
 

@@ -109,6 +109,11 @@ UNKNOWN_CAUSES: Mapping[str, str] = {
     "unknown_certificate": N_("Certificate revoked, expired or unknown"),
     **{key: DROPS[key][0] for key in _UNPROVEN},
 }
+UNKNOWN_ADVICE: Mapping[str, str] = {
+    "unknown_nas": N_("If it is yours, adopt it; or let the device send an identifier that is registered."),
+    "unknown_certificate": N_("Issue a certificate on the device's page, and install it on the device."),
+    **{key: DROPS[key][1] for key in _UNPROVEN},
+}
 # Every drop reason of the engine in a few words: of devices, of strangers, and of octets that are no packet.
 DROPPED: Mapping[str, str] = {
     **UNKNOWN_CAUSES,
@@ -138,7 +143,7 @@ TERMINATE_CAUSES: Mapping[str, str] = {
     "User-Error": N_("Error at the subscriber's side"),
     "Host-Request": N_("Ended by the host"),
 }
-# RFC 5176 section 3.5: what the device says when it does not disconnect.
+# RFC 5176 section 3.5: what the device says when it does not do what it is asked.
 ERROR_CAUSES: Mapping[int, str] = {
     201: N_("The device had the rest of a session left, and has removed it."),
     202: N_("The device calls the packet invalid."),
@@ -156,7 +161,27 @@ ERROR_CAUSES: Mapping[int, str] = {
     505: N_("A proxy between here and the device failed."),
     506: N_("The device has no resources left for this."),
     507: N_("The device has started to log the subscriber out."),
-    508: N_("Several sessions fit, and the device ends only one at a time."),
+    508: N_("Several sessions fit, and the device takes only one at a time."),
+}
+_TYPE = N_("Set the device type to what the device really is: it decides which attributes are sent.")
+_PROXY = N_("Look at the proxy that stands between here and the device.")
+_INSTEAD = N_("Look for newer software of the device; for a new speed, force the session off instead.")
+# What to do about it; nothing where nothing helps or needs to be done.
+ERROR_ADVICE: Mapping[int, str] = {
+    202: _TYPE,
+    401: _TYPE,
+    402: N_("Set the device type to what the device really is, and let it report address and port in its accounting."),
+    403: N_("Let the device send the identifier that is registered here, and let its CoA port lead to no other one."),
+    404: _TYPE,
+    405: _INSTEAD,
+    406: _INSTEAD,
+    407: N_("Try a speed that the device can give; of types with two units, choose the other one."),
+    501: N_("Allow dynamic authorization (CoA) from this engine in the device's settings."),
+    502: _PROXY,
+    504: N_("End it on the device itself."),
+    505: _PROXY,
+    506: N_("Try again in a moment."),
+    508: N_("End them on the device itself, one by one."),
 }
 ACTOR_KINDS: Mapping[str, str] = {
     "owner": N_("Cloud account"),
@@ -180,6 +205,7 @@ NOUNS: Mapping[str, str] = {
     "pool": N_("Pool"),
     "session": N_("Session"),
     "tenant": N_("Tenant"),
+    "trace": N_("Trace"),
 }
 ACTIONS: Mapping[str, str] = {
     "account.learn": N_("Bound an account to its first line"),
@@ -220,11 +246,14 @@ ACTIONS: Mapping[str, str] = {
     "pool.update": N_("Changed a pool"),
     "session.clear": N_("Cleared online rows"),
     "session.disconnect": N_("Forced a session off"),
+    "session.speed": N_("Changed a session's speed"),
     "tenant.active": N_("Let a tenant run again"),
     "tenant.create": N_("Created a tenant"),
     "tenant.end_move": N_("Ended a tenant's transition to another pool"),
     "tenant.move": N_("Moved a tenant to another pool"),
     "tenant.stopped": N_("Stopped a tenant"),
+    "trace.start": N_("Began to trace packets"),
+    "trace.stop": N_("Stopped tracing packets"),
 }
 
 

@@ -16,6 +16,7 @@ from saas.errors import Unavailable
 from saas.jobs.accounting import Accounting
 from saas.jobs.kicks import kick_oldest
 from saas.jobs.notes import keep_notes
+from saas.jobs.overdue import Overdue
 from saas.tenants import health
 from saas.tenants.scope import PlatformScope
 
@@ -47,6 +48,7 @@ def all_jobs() -> list[Job]:
         Job("kicks", 0.2, kick_oldest),
         Job("stale_sessions", 15, accounting.close_stale),
         Job("slots", 15, accounting.check_slots),
+        Job("overdue_sessions", 10, Overdue().end),
     ]
 
 

@@ -23,9 +23,11 @@ known waits for no store.
     acct.py            Accounting-Request
     radsec.py          RADIUS over TLS: who is let in, and whose request it is
     connections.py     one RadSec connection: packets in, answers out, requests of ours down it
-    coa.py             Disconnect-Request
+    coa.py             Disconnect-Request and CoA-Request
     commands.py        what consoles ask of the pool
     counters.py        what was counted
+    tracing.py         what is watched of a device or a user
+    decoding.py        packets in words, secrets hidden: pure
     notes.py           refusals and unknown devices, for the consoles
     engine.py          one worker
     supervisor.py      the workers of this host, pool by pool

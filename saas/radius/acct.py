@@ -105,7 +105,7 @@ class Acct:
 
     def _drop(self, request: Request, reason: str) -> None:
         self._counters.drop(reason)
-        request.abandon()
+        request.abandon(reason)
 
     def _drop_all(self, reason: str, reports: Sequence[Report]) -> None:
         for report in reports:

@@ -258,7 +258,7 @@ class Auth:
 
     def _drop(self, request: Request, reason: str) -> None:
         self._counters.drop(reason)
-        request.abandon()
+        request.abandon(reason)
 
     def _drop_all(self, reason: str, attempts: Sequence[Attempt]) -> None:
         for attempt in attempts:

@@ -231,7 +231,8 @@ class Client:
 
 
 class DisconnectListener:
-    """A device's side of Disconnect (RFC 5176): `answer` says 0 for ACK, an Error-Cause for NAK, None for silence.
+    """A device's side of Disconnect and CoA (RFC 5176): `answer` says 0 for ACK, an Error-Cause for NAK, None for
+    silence.
 
     `received` keeps every proven request, retransmissions too; `unproven` counts the others.
     """
@@ -265,7 +266,7 @@ class DisconnectListener:
         except BadPacket:
             self.unproven += 1
             return
-        known = packet.code == codec.DISCONNECT_REQUEST
+        known = packet.code in (codec.DISCONNECT_REQUEST, codec.COA_REQUEST)
         if not known or not proves_request(packet, self._secret) or not proves_message(packet, self._secret):
             self.unproven += 1
             return
@@ -273,6 +274,6 @@ class DisconnectListener:
         verdict = self._answer(packet)
         if verdict is None or self._transport is None:
             return
-        code = codec.DISCONNECT_NAK if verdict else codec.DISCONNECT_ACK
+        code = packet.code + (2 if verdict else 1)
         cause = attribute("Error-Cause", verdict) if verdict else b""
         self._transport.sendto(reply(code, packet, self._secret, cause), address)

@@ -1,4 +1,5 @@
-"""Disconnect-Request (RFC 5176): tell a device to end a session, and understand what it answers.
+"""Disconnect-Request and CoA-Request (RFC 5176): tell a device to end or to change a session, and understand what it
+answers.
 
 A retransmission is the same octets under the same identifier, as long as the request lasts; a new request takes the
 next identifier of that device, because some devices answer a repeated one from memory.
@@ -18,18 +19,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from saas.radius.authenticators import Secret, keyed_request, parse_reply
-from saas.radius.codec import DISCONNECT_ACK, DISCONNECT_NAK, DISCONNECT_REQUEST, BadPacket, Packet, attribute
+from saas.radius.codec import COA_REQUEST, DISCONNECT_REQUEST, BadPacket, Packet, attribute
 from saas.radius.server import DATAGRAM, Address, bind
-from saas.radius.vendors import identification
+from saas.radius.tracing import Tracer
+from saas.radius.vendors import Speed, change, identification
 from saas.tenants.nas import Device
 
 SEND_AT: Final = (0.0, 1.0, 2.0)  # seconds after the first try
 GIVE_UP_AT: Final = 3.0
+# The codes of the answers, behind the code of a request (RFC 5176 section 2.3): 40, 41, 42 and 43, 44, 45
+_ACK: Final = 1
+_NAK: Final = 2
 
 
 class Outcome(NamedTuple):
-    """`result`: "ack", "nak", "timeout", "radsec_timeout" (none down its connection) or "unreachable"; `error_cause`:
-    of RFC 5176 section 3.5, or None; `attempts`: how often it was sent; `rtt_ms`: from the last sending to the answer.
+    """`result`: "ack", "nak", "timeout", "radsec_timeout" (none down its connection), "unreachable" or "unsupported"
+    (no attributes are known that would ask the device for it); `error_cause`: of RFC 5176 section 3.5, or None;
+    `attempts`: how often it was sent; `rtt_ms`: from the last sending to the answer.
     """
 
     result: str
@@ -56,7 +62,7 @@ class _Waiting(NamedTuple):
 
 
 class Disconnector:
-    """Sends Disconnect-Requests from a socket of its own, any number at a time. Made and used on a running loop."""
+    """Sends both kinds of request from a socket of its own, any number at a time. Made and used on a running loop."""
 
     def __init__(
         self,
@@ -73,6 +79,7 @@ class Disconnector:
         self._socket = bind(host, 0)
         self._send_at = send_at
         self._give_up_at = give_up_at
+        self.tracer: Tracer | None = None
         self._numbers: dict[tuple[str, int], int] = {}
         self._waiting: defaultdict[int, list[_Waiting]] = defaultdict(list)
         self._loop = asyncio.get_running_loop()
@@ -88,30 +95,50 @@ class Disconnector:
 
         The answer may come from another address: its identifier and its proof say whose it is.
         """
-        attributes = identification(device.vendor, session) + attribute("Event-Timestamp", int(time.time()))
+        return await self._ask(DISCONNECT_REQUEST, device, host, identification(device.vendor, session))
+
+    async def change_speed(
+        self, device: Device, host: str, session: Mapping[str, Any], speed: Speed, before: Speed | None
+    ) -> Outcome:
+        """Ask the device to let a session go on at another speed. See `disconnect` and vendors.change."""
+        rates = change(device.vendor, speed, before)
+        if not rates:
+            return Outcome("unsupported")
+        return await self._ask(COA_REQUEST, device, host, identification(device.vendor, session) + rates)
+
+    async def _ask(self, code: int, device: Device, host: str, attributes: bytes) -> Outcome:
+        attributes += attribute("Event-Timestamp", int(time.time()))
         if (down := self._connection(device.id)) is not None:
-            return await down.ask(DISCONNECT_REQUEST, attributes)
+            return await down.ask(code, attributes)
         secret = Secret(device.secret)
         number = self._number(host, device.coa_port)
-        octets = keyed_request(DISCONNECT_REQUEST, number, secret, attributes, prove=True)
+        octets = keyed_request(code, number, secret, attributes, prove=True)
         waiting = _Waiting(octets, secret, self._loop.create_future())
         self._waiting[number].append(waiting)
         try:
-            return await self._exchange(waiting, self._reachable(host, device.coa_port))
+            return await self._exchange(device, waiting, self._reachable(host, device.coa_port))
         except OSError:
             return Outcome("unreachable")
         finally:
             self._waiting[number].remove(waiting)
 
-    async def _exchange(self, waiting: _Waiting, address: Address) -> Outcome:
+    async def _exchange(self, device: Device, waiting: _Waiting, address: Address) -> Outcome:
         started = self._loop.time()
         for attempt, until in enumerate((*self._send_at[1:], self._give_up_at), start=1):
             self._socket.sendto(waiting.octets, address)
             sent = self._loop.time()
+            self._trace(device, waiting.octets, address, "out")
             await asyncio.wait([waiting.answer], timeout=max(0.0, started + until - sent))
             if waiting.answer.done():
-                return _outcome(waiting.answer.result(), attempt, (self._loop.time() - sent) * 1000)
+                rtt_ms = round((self._loop.time() - sent) * 1000)
+                answer = waiting.answer.result()
+                self._trace(device, answer.raw, address, "in")
+                return _outcome(waiting.octets[0], answer, attempt, rtt_ms)
         return Outcome("timeout", attempts=len(self._send_at))
+
+    def _trace(self, device: Device, octets: bytes, address: Address, way: str) -> None:
+        if self.tracer is not None:
+            self.tracer.exchanged(device.id, device.tenant_id, octets, address, way)
 
     def _number(self, host: str, port: int) -> int:
         """The next identifier for a device, from a random start."""
@@ -139,12 +166,11 @@ class Disconnector:
                 packet = parse_reply(data, waiting.octets, waiting.secret)
             except BadPacket:
                 continue
-            if packet.code in (DISCONNECT_ACK, DISCONNECT_NAK) and not waiting.answer.done():
+            if packet.code - waiting.octets[0] in (_ACK, _NAK) and not waiting.answer.done():
                 waiting.answer.set_result(packet)
 
 
-def _outcome(packet: Packet, attempts: int, rtt_ms: float) -> Outcome:
-    rtt = round(rtt_ms)
-    if packet.code == DISCONNECT_ACK:
-        return Outcome("ack", None, attempts, rtt)
-    return Outcome("nak", packet.value("Error-Cause"), attempts, rtt)
+def _outcome(asked: int, packet: Packet, attempts: int, rtt_ms: int) -> Outcome:
+    if packet.code == asked + _ACK:
+        return Outcome("ack", None, attempts, rtt_ms)
+    return Outcome("nak", packet.value("Error-Cause"), attempts, rtt_ms)

@@ -23,6 +23,9 @@ STATUS_SERVER: Final = 12
 DISCONNECT_REQUEST: Final = 40
 DISCONNECT_ACK: Final = 41
 DISCONNECT_NAK: Final = 42
+COA_REQUEST: Final = 43
+COA_ACK: Final = 44
+COA_NAK: Final = 45
 
 # The attributes that the path of a packet needs by number; everything else is asked for by name.
 USER_NAME: Final = 1
@@ -74,6 +77,14 @@ def definition(name: str) -> Definition:
     return Definition(DICTIONARY.vendors.GetForward(found.vendor), found.code, found.type, found.has_tag)
 
 
+@lru_cache(maxsize=1024)
+def name_of(vendor: int, number: int) -> str:
+    """The name of an attribute, "" when the dictionary does not know it; `vendor` 0 is the standard space."""
+    key = (vendor, number) if vendor else number
+    known = DICTIONARY.attrindex
+    return str(known.GetBackward(key)) if known.HasBackward(key) else ""
+
+
 class Packet:
     """A RADIUS packet as received (RFC 2865 section 3).
 
@@ -112,7 +123,7 @@ class Packet:
         A vendor may have a format of its own, so what does not fit the recommended one is left out, not refused.
         """
         if self._vendors is None:
-            self._vendors = [found for value in self.all(VENDOR_SPECIFIC) for found in _vendor_attributes(value)]
+            self._vendors = [found for value in self.all(VENDOR_SPECIFIC) for found in vendor_parts(value)]
         return self._vendors
 
     def value(self, name: str) -> Any:
@@ -210,6 +221,12 @@ def value_names(name: str) -> dict[int, str]:
     return {int.from_bytes(octets, "big"): str(key) for key, octets in values.items()}
 
 
+def decode(name: str, octets: bytes) -> Any:
+    """The value of the named attribute, see Packet.value; None when the octets are not of its type."""
+    _, _, kind, tagged = definition(name)
+    return _decode(kind, tagged, octets)
+
+
 def _decode(kind: str, tagged: bool, octets: bytes) -> Any:
     if tagged and octets:
         # RFC 2868 section 3.1: a first octet above 0x1F belongs to the text; an integer always has its tag
@@ -225,7 +242,8 @@ def _decode(kind: str, tagged: bool, octets: bytes) -> Any:
         return None
 
 
-def _vendor_attributes(value: bytes) -> list[tuple[int, int, bytes]]:
+def vendor_parts(value: bytes) -> list[tuple[int, int, bytes]]:
+    """(vendor, number, value) of what one Vendor-Specific holds; none when the vendor has a format of its own."""
     vendor = int.from_bytes(value[:4], "big")
     found = []
     at = 4

@@ -1,4 +1,5 @@
-"""What consoles and jobs ask of the pool: a session is to be ended. One worker takes each command and answers it.
+"""What consoles and jobs ask of the pool: a session is to be ended or changed. One worker takes each command and
+answers it.
 
 Where another worker holds the device's RadSec connection, the command is handed on to that one.
 """
@@ -10,6 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from saas.radius.coa import Disconnector
+from saas.radius.codec import value_names
 from saas.radius.gate import Gate
 from saas.radius.identify import Nas
 from saas.radius.radsec import Radsec
@@ -63,14 +65,19 @@ class Commands:
         await self._execute(command)
 
     async def _execute(self, command: Command) -> None:
-        await disconnects.answer(self._ps, command.id, await self._disconnect(command))
+        await disconnects.answer(self._ps, command.id, await self._ask(command))
 
-    async def _disconnect(self, command: Command) -> CommandResult:
+    async def _ask(self, command: Command) -> CommandResult:
         nas = self._gate.table.devices.get(command.nas_id)
         host = self._host(nas, command) if nas is not None and nas.tenant_id == command.tenant_id else ""
         if nas is None or not host:
             return CommandResult("unreachable", 0)
-        outcome = await self._disconnector.disconnect(nas.device, host, session_attributes(nas, command))
+        session = session_attributes(nas, command)
+        if command.kind == "coa":
+            speed, before = command.speed, command.before
+            outcome = await self._disconnector.change_speed(nas.device, host, session, speed, before)
+        else:
+            outcome = await self._disconnector.disconnect(nas.device, host, session)
         address = host if host == RADSEC else f"{host}:{nas.device.coa_port}"
         return CommandResult(outcome.result, outcome.attempts, outcome.error_cause, outcome.rtt_ms, address)
 
@@ -98,4 +105,10 @@ def session_attributes(nas: Nas, command: Command) -> dict[str, Any]:
         "Framed-IP-Address": command.framed_ip,
         "Calling-Station-Id": command.calling_station_id,
         "NAS-Port": command.nas_port,
+        "Service-Type": _number("Service-Type", command.service_type),
     }
+
+
+def _number(attribute: str, name: str) -> int | None:
+    """The number that the RFC's name stands for."""
+    return next((number for number, known in value_names(attribute).items() if known == name), None)

@@ -14,6 +14,7 @@ from saas.radius.authenticators import Secret, keyed_request, parse_reply
 from saas.radius.coa import Outcome
 from saas.radius.codec import HEADER, MAX_PACKET, BadPacket, Packet
 from saas.radius.identify import Nas
+from saas.radius.server import Address
 
 SECRET: Final = Secret(b"radsec")  # RFC 6614 section 2.3
 UNANSWERED: Final = 256  # requests; as many as one octet can tell apart
@@ -37,6 +38,9 @@ class Hub(Protocol):
 
     def lost(self, connection: Connection) -> None:
         """One that was accepted has ended."""
+
+    def exchanged(self, connection: Connection, octets: bytes, way: str) -> None:
+        """A request of ours went down it ("out"), or was answered ("in")."""
 
 
 class _Asked(NamedTuple):
@@ -66,6 +70,11 @@ class Connection(asyncio.Protocol):
         self._idle: asyncio.TimerHandle | None = None
         self._number = 0
         self._asked: dict[int, _Asked] = {}
+
+    @property
+    def address(self) -> Address:
+        """Where it comes from, in place of a UDP address."""
+        return (self.source, "RadSec")
 
     @property
     def alive(self) -> bool:
@@ -213,6 +222,7 @@ class Connection(asyncio.Protocol):
         started = self._loop.time()
         try:
             self.send(octets)
+            self._hub.exchanged(self, octets, "out")
             await asyncio.wait([answer], timeout=ANSWER)
         finally:
             del self._asked[number]
@@ -230,6 +240,7 @@ class Connection(asyncio.Protocol):
         if asked is None or data[0] - asked.octets[0] not in (1, 2):
             raise BadPacket("unexpected_answer")
         packet = parse_reply(data, asked.octets, SECRET)
+        self._hub.exchanged(self, data, "in")
         if not asked.answer.done():
             asked.answer.set_result(packet)
 

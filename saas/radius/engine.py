@@ -37,6 +37,7 @@ from saas.radius.notes import Notes
 from saas.radius.radsec import LIMITS, Limits, Radsec
 from saas.radius.server import Listener
 from saas.radius.tokens import Tokens
+from saas.radius.tracing import Tracing
 from saas.tenants import accounts, certificates, engines, journal, reverse
 from saas.tenants.engines import DeviceCount, EngineReport
 from saas.tenants.scope import Change, PlatformScope
@@ -95,6 +96,7 @@ class Engine:
         self._held: set[tuple[str, str]] = set()
         self._said_at = 0.0
         self._disconnector = Disconnector(settings.bind, connection=self._radsec.connection)
+        self._tracing = Tracing(ps, self._gate, self._disconnector)
         self._commands = Commands(ps, settings.pool, self.worker, self._gate, self._radsec, self._disconnector)
         self._subscribed = asyncio.Event()
         self._listeners: list[Listener] = []
@@ -165,6 +167,7 @@ class Engine:
         self._keep(self._devices.follow)
         self._keep(self._devices.resolve)
         self._keep(self._commands.run)
+        self._keep(self._tracing.run)
         self._keep(partial(self._every, NOTE, self._hand_over))
         self._keep(partial(self._every, BEAT, partial(self._beat, "running")))
         await self._beat("running")
@@ -233,11 +236,14 @@ class Engine:
                 self._subscribed.set()
                 self._logins.suspect(time.time())
                 self._devices.missed()
+                self._tracing.changed()
         elif change.kind == "account":
             self._logins.account_changed(change.tenant_id, change.key)
             self._auth.guard.account_changed(change.tenant_id, change.key)
         elif change.kind in ("plan", "tenant"):
             self._logins.tenant_changed(change.tenant_id)
+        elif change.kind == "trace":
+            self._tracing.changed()
         self._devices.changed(change)
 
     async def _trust(self, tenant_ids: Collection[str]) -> None:

@@ -21,6 +21,7 @@ from saas.radius.identify import Nas, Table, normal_source
 from saas.radius.lanes import Lanes
 from saas.radius.notes import Notes
 from saas.radius.server import Address, Datagram, Listener
+from saas.radius.tracing import Tracer
 
 # What each port takes, beside Status-Server (RFC 5997)
 _TAKES: Final[Mapping[str, int]] = {"auth": codec.ACCESS_REQUEST, "acct": codec.ACCOUNTING_REQUEST}
@@ -30,7 +31,7 @@ _ALIVE: Final[Mapping[str, int]] = {"auth": codec.ACCESS_ACCEPT, "acct": codec.A
 class Request:
     """A proven request, and how to answer it once. `received` in seconds since 1970; `source` in normal spelling."""
 
-    __slots__ = ("_answer", "_duplicates", "_key", "_listener", "nas", "packet", "received", "source")
+    __slots__ = ("_answer", "_gate", "_listener", "key", "nas", "packet", "received", "source")
 
     def __init__(
         self,
@@ -41,25 +42,35 @@ class Request:
         listener: Listener,
         key: Key,
         answer: Answer,
-        duplicates: Duplicates,
+        gate: Gate,
     ) -> None:
         self.packet = packet
         self.nas = nas
         self.source = source
         self.received = received
+        self.key = key
         self._listener = listener
-        self._key = key
         self._answer = answer
-        self._duplicates = duplicates
+        self._gate = gate
+
+    @property
+    def address(self) -> Address:
+        """Where it came from."""
+        return self.key[0]
 
     def answer(self, octets: bytes) -> None:
         """Send the answer and remember it for retransmissions."""
         self._answer.octets = octets
-        self._listener.send(octets, self._key[0])
+        self._listener.send(octets, self.key[0])
+        if self._gate.tracer is not None:
+            self._gate.tracer.answered(self, octets)
 
-    def abandon(self) -> None:
-        """No answer: the next try will be a new request."""
-        self._duplicates.forget(self._key)
+    def abandon(self, reason: str) -> None:
+        """No answer, for a drop reason: the next try will be a new request."""
+        gate = self._gate
+        gate.duplicates.forget(self.key)
+        if gate.tracer is not None:
+            gate.tracer.abandoned(self, reason)
 
 
 class Handler(Protocol):
@@ -79,6 +90,7 @@ class Gate:
         self.table = Table()
         self.duplicates = Duplicates()
         self.lanes = {kind: Lanes(tenant_rate) for kind in handlers}
+        self.tracer: Tracer | None = None
         self._counters = counters
         self._notes = notes
         self._handlers = handlers
@@ -93,17 +105,21 @@ class Gate:
                 request = self._admit(listener, data, address, now)
             except BadPacket as error:
                 self._counters.drop(error.reason)
+                if self.tracer is not None:
+                    self.tracer.dropped(self.table, data, address, error.reason)
                 continue
             if request is not None:
                 requests.append(request)
         if requests:
+            if self.tracer is not None:
+                self.tracer.admitted(requests)
             self._handlers[listener.kind].handle(requests)
 
     def _admit(self, listener: Listener, data: bytes, address: Address, now: float) -> Request | None:
         key = (address, data[:HEADER])
         known = self.duplicates.seen(key)
         if known is not None:
-            self._repeat(listener, known, address, now)
+            self._repeat(listener, known, key, data, now)
             return None
         packet = parse(data)
         kind = listener.kind
@@ -116,20 +132,22 @@ class Gate:
             self._counters.suspect("rate_limited", (nas,), now)
             raise BadPacket("rate_limited")
         answer = self.duplicates.begin(key, lane, now)
-        request = Request(packet, nas, source, now, listener, key, answer, self.duplicates)
+        request = Request(packet, nas, source, now, listener, key, answer, self)
         self._counters.device(nas).last_at = now
         if packet.code == STATUS_SERVER:
             request.answer(reply(_ALIVE[kind], packet, nas.secret))
             return None
         return request
 
-    def _repeat(self, listener: Listener, known: Answer, address: Address, now: float) -> None:
+    def _repeat(self, listener: Listener, known: Answer, key: Key, data: bytes, now: float) -> None:
         if not known.lane.admits(now):
             raise BadPacket("rate_limited")
         if not known.octets:
             raise BadPacket("duplicate_in_flight")
         self._counters.replayed += 1
-        listener.send(known.octets, address)
+        listener.send(known.octets, key[0])
+        if self.tracer is not None:
+            self.tracer.repeated(key, key[0], data, known.octets)
 
     def _identify(self, packet: Packet, source: str, now: float) -> Nas:
         try:

@@ -150,6 +150,11 @@ class Table:
             return self._proven(packet, source, named)
         return self._unproven(packet, source, named)
 
+    def named(self, packet: Packet) -> Nas | None:
+        """The device that has the packet's identifier, whether or not the packet is its own."""
+        identifier = packet.first.get(NAS_IDENTIFIER)
+        return self._identifiers.get(identifier) if identifier else None
+
     def suspects(self, packet: Packet, source: str) -> list[Nas]:
         """Every candidate for a packet, to tell its owner why it was dropped."""
         identifier = packet.first.get(NAS_IDENTIFIER)

@@ -7,11 +7,10 @@ the new address is known everywhere.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
-from saas.radius.identify import normal_source
+from saas import outbound
 from saas.tenants.nas import Device
 
 INTERVAL: Final = 60.0  # seconds
@@ -31,12 +30,7 @@ class _Name(NamedTuple):
 
 async def resolve(name: str) -> frozenset[str]:
     """The addresses of a host name in normal spelling; none when it does not resolve in time."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            found = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-    except (OSError, UnicodeError, TimeoutError):
-        return frozenset()
-    return frozenset(normal_source(str(address[4][0])) for address in found)
+    return await outbound.resolve(name, PATIENCE)
 
 
 class Names:

@@ -36,7 +36,7 @@ from saas.radius.duplicates import Answer, Key
 from saas.radius.gate import Gate, Handler, Request
 from saas.radius.identify import Nas, check_certified, normal_source
 from saas.radius.notes import Notes
-from saas.radius.server import bind
+from saas.radius.server import Address, bind
 from saas.tenants.certificates import Trust
 
 _BACKLOG: Final = 1024
@@ -83,20 +83,28 @@ class _Request(Request):
         self.source = connection.source
         self.received = received
         self.connection = connection
-        self._key = key
+        self.key = key
         self._answer = answer
+        self._gate = radsec.gate
         self._radsec = radsec
+
+    @property
+    def address(self) -> Address:
+        """Where it came from, as far as it matters."""
+        return self.connection.address
 
     def answer(self, octets: bytes) -> None:
         """Send the answer and remember it."""
         self._answer.octets = octets
         self.connection.send(octets)
-        self._radsec.done(self._key)
+        self._radsec.done(self.key)
+        if self._gate.tracer is not None:
+            self._gate.tracer.answered(self, octets)
 
-    def abandon(self) -> None:
-        """No answer: the next try will be a new request."""
-        self._radsec.duplicates.forget(self._key)
-        self._radsec.done(self._key)
+    def abandon(self, reason: str) -> None:
+        """No answer, for a drop reason: the next try will be a new request."""
+        super().abandon(reason)
+        self._radsec.done(self.key)
 
 
 class Radsec:
@@ -111,8 +119,7 @@ class Radsec:
         limits: Limits = LIMITS,
     ) -> None:
         """`gate`: whose answers and rates these are too; `handlers`: its own, by "auth" and "acct"."""
-        self.duplicates = gate.duplicates
-        self._lanes = gate.lanes
+        self.gate = gate
         self.idle = limits.idle
         self.port = 0  # while it does not listen
         self._handlers = handlers
@@ -256,6 +263,12 @@ class Radsec:
 
     # what connections tell
 
+    def exchanged(self, connection: Connection, octets: bytes, way: str) -> None:
+        """See Hub."""
+        if self.gate.tracer is not None:
+            nas = connection.nas
+            self.gate.tracer.exchanged(nas.id, nas.tenant_id, octets, connection.address, way)
+
     def opened(self, connection: Connection) -> Nas | None:
         """See Hub. A device that has too many gives up the one that has been silent longest."""
         nas = self._certified.get(connection.fingerprint)
@@ -304,6 +317,8 @@ class Radsec:
             if request is not None:
                 found.setdefault(_REQUESTS[request.packet.code], []).append(request)
         for kind, requests in found.items():
+            if self.gate.tracer is not None:
+                self.gate.tracer.admitted(requests)
             self._handlers[kind].handle(requests)
         if fatal:
             self.broken(connection, fatal)
@@ -323,10 +338,12 @@ class Radsec:
         if packet.code not in _REQUESTS:
             raise BadPacket("unknown_code")
         key: Key = ((connection.nas.id,), octets[:20])
-        known = self.duplicates.seen(key)
+        known = self.gate.duplicates.seen(key)
         if known is not None and known.octets:
             self._counters.replayed += 1
             connection.send(known.octets)
+            if self.gate.tracer is not None:
+                self.gate.tracer.repeated(key, connection.address, octets, known.octets)
             return None
         if known is not None:
             self._move(key, connection)
@@ -338,10 +355,10 @@ class Radsec:
 
     def _begin(self, packet: Packet, connection: Connection, now: float, key: Key) -> _Request | None:
         nas = connection.nas
-        lane = self._lanes[_REQUESTS[packet.code] or "auth"].of(nas.tenant_id, now)
+        lane = self.gate.lanes[_REQUESTS[packet.code] or "auth"].of(nas.tenant_id, now)
         if not lane.admits(now):
             raise BadPacket("rate_limited")
-        answer = self.duplicates.begin(key, lane, now)
+        answer = self.gate.duplicates.begin(key, lane, now)
         request = self._waiting[key] = _Request(packet, connection, now, key, answer, self)
         connection.begun()
         self._counters.device(nas).last_at = now

@@ -1,4 +1,6 @@
-"""Forcing a session off: a Disconnect-Request to its device (RFC 5176), and every attempt on record."""
+"""Forcing a session off, or changing its speed while it lasts: a Disconnect- or CoA-Request to its device (RFC 5176),
+and every attempt on record.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +11,15 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, NotRequired, Self, TypedDict
+
+from pydantic import Field
 
 from saas.errors import Conflict, Unavailable
-from saas.tenants import audit, engines, sessions
+from saas.i18n import N_
+from saas.tenants import audit, device_types, engines, sessions
+from saas.tenants.forms import Form
+from saas.tenants.plans import Rate
 from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.sessions import Session
 from saas.values import new_id, utcnow
@@ -24,6 +31,8 @@ _POLL = 1.0  # seconds that one read of a list waits
 _ANSWER_KEPT = 60  # seconds
 _NO_CONTEXT = 503  # Session-Context-Not-Found
 
+Speed = tuple[int, int]  # up, down in bit/s from the subscriber's side; 0 = not limited
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -32,7 +41,7 @@ class Command:
     id: str
     tenant_id: str
     nas_id: str
-    kind: str  # "disconnect"
+    kind: str  # "disconnect", "coa"
     deadline: float  # seconds since 1970: nobody waits for the answer after it
     session_id: str  # Acct-Session-Id
     username: str
@@ -47,12 +56,23 @@ class Command:
     service_type: str
     multi_session_id: str
     source: str  # where the session's accounting came from
+    speed: Speed = (0, 0)  # "coa": the new one
+    before: Speed | None = None  # "coa": the one that the device was told last, None if none
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """A command as it was given to the pool."""
+        values = json.loads(data)
+        before = values.get("before")
+        speed = tuple(values.get("speed", (0, 0)))
+        return cls(**values | {"speed": speed, "before": tuple(before) if before else None})
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
     """What came of it. `result`: "ack", "nak", "timeout" (no answer), "radsec_timeout" (no answer down the device's
-    connection), "unreachable" (nowhere to send it).
+    connection), "unreachable" (nowhere to send it), "unsupported" (no attributes are known that would ask this device
+    for it).
     """
 
     result: str
@@ -63,11 +83,12 @@ class CommandResult:
 
 
 class Disconnect(TypedDict):
-    """One attempt to end a session, on record.
+    """One attempt to end a session or to change its speed, on record.
 
-    `result`: "waiting", or what came of it: "ack", "nak", "timeout" (the device gave no answer), "radsec_timeout" (none
-    down its connection), "unreachable" (its address is not known), "no_engine" (no worker took the command).
-    `error_cause`: RFC 5176 section 3.5.
+    `kind`: as a Command's; attempts of old have none and were to disconnect. `up_rate` and `down_rate`: the speed that
+    was asked for, bit/s. `result`: "waiting", or what came of it: "ack", "nak", "timeout" (the device gave no answer),
+    "radsec_timeout" (none down its connection), "unreachable" (its address is not known), "unsupported", "no_engine"
+    (no worker took the command). `error_cause`: RFC 5176 section 3.5.
     """
 
     _id: str
@@ -76,6 +97,9 @@ class Disconnect(TypedDict):
     nas_id: str
     username: str
     actor_name: str
+    kind: NotRequired[str]
+    up_rate: NotRequired[int]
+    down_rate: NotRequired[int]
     requested_at: datetime
     result: str
     attempts: int
@@ -87,27 +111,65 @@ class Disconnect(TypedDict):
 _PUBLIC = Disconnect.__annotations__.keys() - {"_id", "tenant_id"}
 
 
+class SpeedForm(Form):
+    """A new speed for a session that goes on; Mbit/s."""
+
+    up_rate: Rate = Field(title=N_("Upload (Mbps)"), description=N_("0: not limited."))
+    down_rate: Rate = Field(title=N_("Download (Mbps)"), description=N_("0: not limited."))
+
+    @property
+    def speed(self) -> Speed:
+        """In bit/s."""
+        return int(self.up_rate * 1_000_000), int(self.down_rate * 1_000_000)
+
+
 async def request(scope: Scope, session_id: str) -> Disconnect:
     """Ask the device to end a session, and wait for its answer: the attempt as it is on record, within six seconds.
 
     NotFound; Conflict("not_online") when it has ended, Conflict("in_progress") while another request waits.
     Unavailable when no command can be given.
     """
+    return await _attempt(scope, await sessions.get(scope, session_id), None)
+
+
+async def change_speed(scope: Scope, session_id: str, speed: Speed) -> Disconnect:
+    """Ask the device to let a session go on at another speed. As `request`, and Conflict("not_live") when devices of
+    this type cannot.
+    """
     session = await sessions.get(scope, session_id)
-    if not session["open"]:
-        raise Conflict("not_online", name=session["username"])
-    hits, _ = await scope.kv.hit(f"disconnect:{session_id}", _WAIT)
-    if hits > 1:
-        raise Conflict("in_progress", name=session["username"])
-    attempt = await scope.db.disconnects.insert(_attempt(scope, session))
-    result = await _ask(scope, session, attempt["_id"])
-    done = await _record(scope, session, attempt["_id"], result)
-    await _follow(scope, session_id, result)
-    return done
+    kind = await device_type(scope, session)
+    if not kind.live:
+        raise Conflict("not_live", name=session["username"])
+    return await _attempt(scope, session, _Change(speed, await _told(scope, session)))
+
+
+async def plan_speed(scope: Scope, session: Session) -> Speed | None:
+    """What the account's plan says at present; None when it is not known whose session it is."""
+    account = await scope.db.accounts.one({"_id": session["account_id"]}) if session["account_id"] else None
+    plan = await scope.db.plans.one({"_id": account["plan_id"]}) if account else None
+    return (plan["up_rate"], plan["down_rate"]) if plan else None
+
+
+async def device_type(scope: Scope, session: Session) -> device_types.DeviceType:
+    """The type of the session's device."""
+    nas = await scope.db.nas.one({"_id": session["nas_id"]}, fields=["vendor"])
+    return device_types.device_type(nas["vendor"] if nas else "")
+
+
+def own_speed(session: Session) -> Speed | None:
+    """The speed that a device has confirmed for this session; None: it has the one that it began with."""
+    up, down = session.get("rate_up"), session.get("rate_down")
+    return (up, down) if up is not None and down is not None else None
+
+
+async def get(scope: Scope, attempt_id: str) -> Disconnect:
+    """One attempt. NotFound."""
+    attempt: Disconnect = await scope.db.disconnects.get(attempt_id)
+    return attempt
 
 
 async def history(scope: Scope, session_id: str) -> list[Disconnect]:
-    """The attempts to end a session, the newest first."""
+    """The attempts to end or change a session, the newest first."""
     return await scope.db.disconnects.find({"session_id": session_id})
 
 
@@ -132,7 +194,7 @@ async def taken(ps: PlatformScope, queue: str) -> AsyncIterator[Command]:
             await asyncio.sleep(_POLL)
             continue
         if data is not None:
-            command = Command(**json.loads(data))
+            command = Command.read(data)
             if command.deadline > time.time():
                 yield command
 
@@ -153,14 +215,44 @@ def _answers(command_id: str) -> str:
     return f"answer:{command_id}"
 
 
-def _attempt(scope: Scope, session: Session) -> Disconnect:
-    return Disconnect(
+class _Change(NamedTuple):
+    speed: Speed
+    before: Speed | None
+
+
+async def _told(scope: Scope, session: Session) -> Speed | None:
+    """The speed that the device was told last; a session that began without limits was told none."""
+    began = await plan_speed(scope, session)
+    return own_speed(session) or (began if began and any(began) else None)
+
+
+async def _attempt(scope: Scope, session: Session, change: _Change | None) -> Disconnect:
+    """To change a session, or without a change to end it."""
+    if not session["open"]:
+        raise Conflict("not_online", name=session["username"])
+    row = _row(scope, session, change)
+    kv, lease = scope.services.kv, f"device-request:{session['_id']}"
+    if not await kv.lease(lease, row["_id"], _WAIT):
+        raise Conflict("in_progress", name=session["username"])
+    try:
+        attempt = await scope.db.disconnects.insert(row)
+        result = await _ask(scope, session, attempt["_id"], change)
+        done = await _record(scope, attempt, result)
+        await _follow(scope, done)
+        return done
+    finally:
+        await kv.release(lease, row["_id"])
+
+
+def _row(scope: Scope, session: Session, change: _Change | None) -> Disconnect:
+    row = Disconnect(
         _id=new_id("dis"),
         tenant_id=scope.tenant_id,
         session_id=session["_id"],
         nas_id=session["nas_id"],
         username=session["username"],
         actor_name=scope.actor.name,
+        kind="coa" if change else "disconnect",
         requested_at=utcnow(),
         result="waiting",
         attempts=0,
@@ -168,14 +260,17 @@ def _attempt(scope: Scope, session: Session) -> Disconnect:
         rtt_ms=None,
         address="",
     )
+    if change:
+        row["up_rate"], row["down_rate"] = change.speed
+    return row
 
 
-def _command(scope: Scope, session: Session, command_id: str, deadline: float) -> Command:
+def _command(scope: Scope, session: Session, command_id: str, deadline: float, change: _Change | None) -> Command:
     return Command(
         id=command_id,
         tenant_id=scope.tenant_id,
         nas_id=session["nas_id"],
-        kind="disconnect",
+        kind="coa" if change else "disconnect",
         deadline=deadline,
         session_id=session["acct_session_id"],
         username=session["user_name"] or session["username"],
@@ -190,14 +285,16 @@ def _command(scope: Scope, session: Session, command_id: str, deadline: float) -
         service_type=session["service_type"],
         multi_session_id=session["multi_session_id"],
         source=session["source"],
+        speed=change.speed if change else (0, 0),
+        before=change.before if change else None,
     )
 
 
-async def _ask(scope: Scope, session: Session, command_id: str) -> CommandResult:
+async def _ask(scope: Scope, session: Session, command_id: str, change: _Change | None) -> CommandResult:
     """Give the command to the pool and wait until it is answered or its time is over."""
     kv = scope.services.kv
     deadline = time.time() + _WAIT
-    command = _command(scope, session, command_id, deadline)
+    command = _command(scope, session, command_id, deadline, change)
     try:
         pool = await engines.commanded_pool(scope)
         await kv.push(_queue(pool), json.dumps(asdict(command)).encode(), _ANSWER_KEPT)
@@ -206,26 +303,31 @@ async def _ask(scope: Scope, session: Session, command_id: str) -> CommandResult
             if data is not None:
                 return CommandResult(**json.loads(data))
     except Unavailable:
-        log.warning("tenant %s: a Disconnect was not given to the engine: Redis is away", scope.tenant_id)
+        log.warning("tenant %s: a command was not given to the engine: Redis is away", scope.tenant_id)
     return CommandResult("no_engine", 0)
 
 
-async def _record(scope: Scope, session: Session, attempt_id: str, result: CommandResult) -> Disconnect:
+async def _record(scope: Scope, attempt: Disconnect, result: CommandResult) -> Disconnect:
     found = asdict(result)
+    action = "session.speed" if attempt.get("kind") == "coa" else "session.disconnect"
+    asked = {name: attempt[name] for name in ("up_rate", "down_rate") if name in attempt}
 
     async def write(tx: Scope) -> Disconnect:
-        await tx.db.disconnects.update_one({"_id": attempt_id}, {"$set": found})
-        told = {name: value for name, value in found.items() if value not in (None, "")}
-        await audit.record(tx, "session.disconnect", session["_id"], name=session["username"], after=told)
-        done: Disconnect = await tx.db.disconnects.get(attempt_id)
+        await tx.db.disconnects.update_one({"_id": attempt["_id"]}, {"$set": found})
+        told = asked | {name: value for name, value in found.items() if value not in (None, "")}
+        await audit.record(tx, action, attempt["session_id"], name=attempt["username"], after=told)
+        done: Disconnect = await tx.db.disconnects.get(attempt["_id"])
         return done
 
     return await scope.transaction(write)
 
 
-async def _follow(scope: Scope, session_id: str, result: CommandResult) -> None:
-    """What the answer means for the session: about to end, or gone already, or nothing."""
-    if result.result == "ack":
-        await sessions.mark_closing(scope, session_id)
-    elif result.result == "nak" and result.error_cause == _NO_CONTEXT:
+async def _follow(scope: Scope, attempt: Disconnect) -> None:
+    """What the answer means for the session: about to end, at its new speed, gone already, or nothing."""
+    session_id = attempt["session_id"]
+    if attempt["result"] == "nak" and attempt["error_cause"] == _NO_CONTEXT:
         await sessions.close_one(scope, session_id, "Lost-Carrier", "disconnect")
+    elif attempt["result"] == "ack" and attempt.get("kind") == "coa":
+        await sessions.mark_speed(scope, session_id, attempt["up_rate"], attempt["down_rate"])
+    elif attempt["result"] == "ack":
+        await sessions.mark_closing(scope, session_id)

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.tenants import audit, platform, pools, records
+from saas.tenants import audit, device_types, platform, pools, records
 from saas.tenants.forms import Address, Form, HostName, Name, Note
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import PlatformScope, Scope
@@ -23,25 +23,7 @@ from saas.values import utcnow
 
 log = logging.getLogger(__name__)
 
-VENDORS = {
-    "openvpn": N_("OpenVPN"),
-    "strongswan": N_("strongSwan (IKEv2)"),
-    "pptpd": N_("pptpd / xl2tpd (pppd)"),
-    "mikrotik": N_("MikroTik RouterOS"),
-    "accel-ppp": "accel-ppp",
-    "cisco": N_("Cisco IOS"),
-    "huawei": N_("Huawei"),
-    "h3c": "H3C",
-    "zte": N_("ZTE (rates in kbit/s)"),
-    "zte-bps": N_("ZTE (rates in bit/s)"),
-    "ikuai": N_("iKuai (rates in kbit/s)"),
-    "ikuai-bps": N_("iKuai (rates in bit/s)"),
-    "aruba": "Aruba",
-    "chillispot": N_("ChilliSpot, CoovaChilli"),
-    "wispr": N_("WISPr hotspot"),
-    "ascend": N_("Ascend attributes"),
-    "standard": N_("Other (standard attributes)"),
-}
+VENDORS = device_types.NAMES
 _UNSIGNED = ("openvpn", "pptpd")  # the OpenVPN plugin and pppd's radiusclient know no Message-Authenticator
 Mode = Literal["identifier", "ip", "ddns", "certificate"]
 Policy = Literal["auto", "require", "optional"]
@@ -152,12 +134,13 @@ class NasForm(Form):
         ),
         json_schema_extra={"widget": "secret"},
     )
-    coa_port: int = Field(
-        default=3799,
-        ge=1,
-        le=65535,
+    coa_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None,
         title=N_("CoA port"),
-        description=N_("Where the device takes Disconnect-Requests. 3799 is usual; old RouterOS and Cisco: 1700."),
+        description=N_(
+            "Where the device is told to end or change a session. Empty: the usual one of its type, 3799, with Cisco "
+            "1700. Old RouterOS: 1700."
+        ),
     )
     message_authenticator: Policy = Field(
         default="auto",
@@ -177,7 +160,7 @@ async def create(scope: Scope, form: NasForm) -> Nas:
     """Register a device. Invalid, Taken("identifier" | "name"), Limit("tier_limit")."""
     _check(form)
     await platform.check_tier(scope, "nas")
-    values = form.model_dump(exclude={"secret"}) | {
+    values = _values(form) | {
         "identifier": form.identifier or new_identifier(),
         "sealed_secret": scope.seal(form.secret or security.new_secret()),
         "status": "active",
@@ -190,7 +173,7 @@ async def create(scope: Scope, form: NasForm) -> Nas:
 async def update(scope: Scope, nas_id: str, form: NasForm, version: int | None = None) -> Nas:
     """Change a device; an empty secret or identifier keeps the present one. Taken, Conflict("changed"), NotFound."""
     _check(form)
-    values: dict[str, Any] = form.model_dump(exclude={"secret"})
+    values = _values(form)
     if not form.identifier:
         del values["identifier"]
     if form.secret:
@@ -321,6 +304,11 @@ def _device(ps: PlatformScope, row: Nas, tenant: Any, known: Device | None) -> D
         guard_attempts=tenant["parameters"]["guard_attempts"],
         guard_window=tenant["parameters"]["guard_window"],
     )
+
+
+def _values(form: NasForm) -> dict[str, Any]:
+    port = form.coa_port or device_types.device_type(form.vendor).coa_port
+    return form.model_dump(exclude={"secret"}) | {"coa_port": port}
 
 
 def _check(form: NasForm) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -34,6 +34,8 @@ class Session(TypedDict):
     "reopened", "counter_wrapped", "counter_reset", "counter_regressed". `account_id`, `member_id`: "" when unknown.
     `lasted`: the most seconds it was ever known to last; `charged_octets`, `charged_seconds`: what of it was taken
     from its account's quota (saas/tenants/metering.py).
+    `rate_up` and `rate_down`: the speed that the device has confirmed since it began, bit/s, 0 not limited; without
+    them it has the one that it began with.
     """
 
     _id: str
@@ -84,6 +86,8 @@ class Session(TypedDict):
     framed_protocol: str
     user_name: str  # as the device sent it
     source: str
+    rate_up: NotRequired[int]
+    rate_down: NotRequired[int]
     version: int
     created_at: datetime
     updated_at: datetime
@@ -201,7 +205,16 @@ async def close_one(scope: Scope, session_id: str, cause: str, source: str) -> S
 
 async def mark_closing(scope: Scope, session_id: str) -> None:
     """The device acknowledged a Disconnect: until its Stop comes the session is about to end."""
-    change = {"$set": {"closing_at": utcnow(), "updated_at": utcnow()}, "$inc": {"version": 1}}
+    await _mark(scope, session_id, {"closing_at": utcnow()})
+
+
+async def mark_speed(scope: Scope, session_id: str, up: int, down: int) -> None:
+    """The device acknowledged a new speed, bit/s."""
+    await _mark(scope, session_id, {"rate_up": up, "rate_down": down})
+
+
+async def _mark(scope: Scope, session_id: str, values: Mapping[str, Any]) -> None:
+    change = {"$set": {**values, "updated_at": utcnow()}, "$inc": {"version": 1}}
     await scope.db.sessions.update_one({"_id": session_id, "open": True}, change)
 
 

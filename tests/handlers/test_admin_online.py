@@ -110,7 +110,7 @@ async def test_the_device_accepts(bob: Browser, kicks: str, business: Business, 
     page = text(await bob.get(f"/t/{business.slug}/admin/online?q=10.9.1.2", **EN))
     assert "Going offline" in page and "/disconnect" not in page
     detail = text(await bob.get(f"{kicks}/{row['_id']}", **EN))
-    assert "Attempts to force it off" in detail and "203.0.113.7:3799" in detail
+    assert "Requests to the device" in detail and "203.0.113.7:3799" in detail
     assert await business.scope.db.audit.count({"action": "session.disconnect", "target": row["_id"]}) == 1
 
 

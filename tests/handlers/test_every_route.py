@@ -10,7 +10,7 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import certificates, login, operators
+from saas.tenants import certificates, login, operators, traces
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
 from saas.tenants.journal import Group
@@ -41,6 +41,7 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "operators": business.operator["_id"],
         "plans": business.plan["_id"],
         "sessions": await _session(ps, business),
+        "traces": (await traces.start_nas(business.scope, business.nas["_id"], traces.TraceForm())).id,
     }
 
 

@@ -229,7 +229,7 @@ def test_another_identifier_than_that_of_the_request() -> None:
         {"now": NOW + eap.LIFETIME + 1},
         {"keys": Keys("another key")},
     ],
-    ids=str,
+    ids=["tenant", "user", "device", "password", "nobody", "late", "key"],
 )
 def test_a_state_is_good_where_it_was_made_only(stage, where) -> None:  # type: ignore[no-untyped-def]
     message, state = stage(Peer("User", PASSWORD))

@@ -16,7 +16,7 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import DROPS
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import engines, nas, nas_config, plans
+from saas.tenants import device_types, engines, nas, nas_config, plans
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 from saas.values import from_epoch
@@ -108,6 +108,7 @@ class NasDetail(Handler):
             device["name"],
             nas=device,
             vendors=nas.VENDORS,
+            kind=device_types.device_type(device["vendor"]),
             modes=MODES,
             policies=POLICIES,
             states=STATES,
@@ -176,8 +177,9 @@ class NasNew(_NasForm):
     creates = True
 
     async def initial(self) -> Mapping[str, Any]:
-        """An identifier that nobody has."""
-        return {"identifier": nas.new_identifier()}
+        """An identifier that nobody has; or what is known of a device that is adopted."""
+        known = {name: self.query(name) for name in ("mode", "identifier", "address") if self.query(name)}
+        return {"identifier": nas.new_identifier()} | known
 
     async def save(self, form: nas.NasForm) -> str:
         """Create it."""

@@ -31,7 +31,7 @@ class Online(ListPage):
         Column(N_("Device"), "device"),
         Column(N_("Address"), "framed_ip", "code"),
         Column(N_("Calling station"), "calling_station_id", "code", role="minor"),
-        Column(N_("Online since"), "started_at", "minute"),
+        Column(N_("Online since"), "started_at", "minute", role="minor"),
         Column(N_("Duration"), "seconds", "duration"),
         Column(N_("Upload"), "input_octets", "octets"),
         Column(N_("Download"), "output_octets", "octets"),

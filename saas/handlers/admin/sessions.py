@@ -7,7 +7,7 @@ from typing import Any
 
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
-from saas.handlers.disconnects import outcome
+from saas.handlers.disconnects import KINDS, kind_of, outcome
 from saas.handlers.forms import Choices
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.routes import Menu, Route
@@ -109,7 +109,12 @@ class Session(Handler):
             start_sources=START_SOURCES,
             stop_sources=STOP_SOURCES,
             flags=[SESSION_FLAGS.get(flag, flag) for flag in session["flags"]],
-            attempts=[(attempt, outcome(self.reader, attempt)) for attempt in attempts],
+            attempts=[
+                (attempt, KINDS[kind_of(attempt)], outcome(self.reader, disconnects.to_dict(attempt)))
+                for attempt in attempts
+            ],
+            plan=await disconnects.plan_speed(self.scope, session),
+            given=disconnects.own_speed(session),
         )
 
 
@@ -127,7 +132,8 @@ class ForceOff(Handler):
 
     async def _draw(self, session: sessions.Session, **answer: Any) -> None:
         (row,) = await shown(self, [session])
-        context = {"answer": None, "attempt": None, **answer}
+        kind = await disconnects.device_type(self.scope, session)
+        context = {"answer": None, "attempt": None, "kind": kind, **answer}
         self.page("admin/sessions/disconnect.html", N_("Force off"), session=row, **context)
 
 
