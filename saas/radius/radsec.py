@@ -148,7 +148,9 @@ class Radsec:
                     _log.error("the certificate of a tenant's authority cannot be read")
         wanted = set(trust.devices.values())
         known = {each.id: Nas(replace(each, secret=SECRET.octets)) for each in devices if each.id in wanted}
-        self._certified = {print_: known[nas_id] for print_, nas_id in trust.devices.items() if nas_id in known}
+        self._certified = {
+            fingerprint: known[nas_id] for fingerprint, nas_id in trust.devices.items() if nas_id in known
+        }
         for connection in self._all():
             nas = self._certified.get(connection.fingerprint)
             if nas is None:
@@ -260,8 +262,9 @@ class Radsec:
             return None
         self._open += 1
         mine = self._connections.setdefault(nas.id, [])
-        if len(mine) >= self._limits.of_a_device:
-            min(mine, key=lambda each: each.last_at).close()
+        alive = [each for each in mine if each.alive]
+        if len(alive) >= self._limits.of_a_device:
+            min(alive, key=lambda each: each.last_at).close()
         mine.append(connection)
         return nas
 
