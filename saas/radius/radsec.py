@@ -156,10 +156,10 @@ class Radsec:
                     self._context.load_verify_locations(cadata=authority)
                 except ssl.SSLError:  # one broken row keeps no other tenant out
                     _log.error("the certificate of a tenant's authority cannot be read")
-        certified = {print_: each for print_, each in self._certified.items() if each.tenant_id not in tenant_ids}
-        for print_, nas_id in trust.devices.items():
+        certified = {digest: each for digest, each in self._certified.items() if each.tenant_id not in tenant_ids}
+        for digest, nas_id in trust.devices.items():
             if nas_id in devices:
-                certified[print_] = Nas(replace(devices[nas_id].device, secret=SECRET.octets))
+                certified[digest] = Nas(replace(devices[nas_id].device, secret=SECRET.octets))
         self._certified = certified
         for connection in self._all():
             nas = certified.get(connection.fingerprint)
@@ -278,8 +278,9 @@ class Radsec:
             return None
         self._open += 1
         mine = self._connections.setdefault(nas.id, [])
-        if len(mine) >= self._limits.of_a_device:
-            min(mine, key=lambda each: each.last_at).close()
+        alive = [each for each in mine if each.alive]
+        if len(alive) >= self._limits.of_a_device:
+            min(alive, key=lambda each: each.last_at).close()
         mine.append(connection)
         return nas
 

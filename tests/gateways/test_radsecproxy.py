@@ -89,8 +89,8 @@ async def test_log_in_and_accounting_go_through(ps: PlatformScope, world: World,
 
 
 async def test_the_proxy_asks_whether_we_live_and_is_told(engine: Engine, proxy: int) -> None:
-    """Its first Status-Server comes when the connection is made; it would close one that does not answer."""
-    await until(lambda: engine.counters.received, "it has asked")
+    """Its first Status-Server comes after half a minute; it would take a server that does not answer for dead."""
+    await until(lambda: engine.counters.received, "it has asked", 90)
     async with gateway(proxy) as nas:
         assert (await nas.pap(USERNAME, USER_PASSWORD)).accepted
     assert not engine.counters.dropped and len(engine._radsec._all()) == 1
