@@ -1,7 +1,7 @@
 """The way of a datagram up to its handler: size, code, duplicate, device, proof. What fails is dropped and counted.
 
 Drop reasons, stable keys: too_short, bad_length, bad_attribute, unknown_code, duplicate_in_flight, unknown_nas,
-bad_authenticator, missing_message_authenticator, unproven_proxy_state (here); secret_mismatch,
+bad_authenticator, missing_message_authenticator, unproven_proxy_state, bad_request (here); secret_mismatch,
 bad_request, store_unavailable, overload, internal_error (auth.py, acct.py).
 """
 
@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from saas.radius import codec
 from saas.radius.authenticators import reply
-from saas.radius.codec import NAS_IDENTIFIER, STATUS_SERVER, BadPacket, Packet, parse, text
+from saas.radius.codec import NAS_IDENTIFIER, PROXY_STATE, STATUS_SERVER, BadPacket, Packet, parse, text
 from saas.radius.counters import Counters
 from saas.radius.duplicates import Duplicates, Key
 from saas.radius.identify import Nas, Table, normal_source
@@ -22,6 +22,8 @@ from saas.radius.server import Address, Datagram, Listener
 
 # What each port takes, beside Status-Server (RFC 5997)
 _TAKES: Final[Mapping[str, int]] = {"auth": codec.ACCESS_REQUEST, "acct": codec.ACCOUNTING_REQUEST}
+# Octets of Proxy-State that come back with the answer; what else it says must fit into the packet beside them
+_MAX_STATES: Final = 2048
 _ALIVE: Final[Mapping[str, int]] = {"auth": codec.ACCESS_ACCEPT, "acct": codec.ACCOUNTING_RESPONSE}
 
 
@@ -90,6 +92,8 @@ class Gate:
         packet = parse(data)
         if packet.code != _TAKES[listener.kind] and packet.code != STATUS_SERVER:
             raise BadPacket("unknown_code")
+        if PROXY_STATE in packet.first and sum(len(state) + 2 for state in packet.all(PROXY_STATE)) > _MAX_STATES:
+            raise BadPacket("bad_request")
         key = (address, data[:20])
         known = self.duplicates.seen(key)
         if known is not None:

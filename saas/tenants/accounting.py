@@ -70,6 +70,7 @@ _STALE_GRACE = 60  # seconds
 _LONGEST = 366 * 86400  # seconds; a longer session time is nonsense
 _FOREVER = timedelta(seconds=_LONGEST)
 _WRAP = 2**32
+_MOST = 2**63 - 1  # octets that the store can keep
 _FASTEST = 1_250_000_000  # octets/s: 10 Gbit/s; a wrapped counter that means more than that was reset
 
 # field of a session: what the device says about it; the newest event that says anything wins
@@ -288,7 +289,7 @@ def _count(row: Row, name: str, octets: int, elapsed: int | None) -> None:
     last = row[f"{name}_octets"] - base
     if octets >= last:
         if base == 0 or (elapsed is not None and elapsed >= 0):
-            row[f"{name}_octets"] = base + octets
+            row[f"{name}_octets"] = min(base + octets, _MOST)
     elif elapsed is None or elapsed <= 0 or row["stop_source"] == CLOSED_BY_DEVICE:
         return
     elif _wrapped(row, last, octets, elapsed):
@@ -306,8 +307,8 @@ def _wrapped(row: Row, last: int, octets: int, elapsed: int) -> bool:
 
 
 def _rebase(row: Row, name: str, base: int, octets: int, flag: str) -> None:
-    row[f"{name}_base"] = base
-    row[f"{name}_octets"] = base + octets
+    row[f"{name}_base"] = min(base, _MOST)
+    row[f"{name}_octets"] = min(base + octets, _MOST)
     _flag(row, flag)
 
 
