@@ -5,7 +5,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTEST := .venv/bin/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup setup-test run smoke demo check format test test-quick clean
+.PHONY: help setup setup-test run smoke demo check format test test-quick fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -56,6 +56,9 @@ test: setup-test check ## everything: checks, all tests, smoke
 
 test-quick: setup check ## the checks and the tests that need neither a browser nor to kill anything
 	$(PYTEST) -m "not e2e and not crash"
+
+fuzz: setup ## a million mutated packets of each kind (make fuzz ARGS="--packets 10000 --seed 7 --kinds auth,acct")
+	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 clean: ## remove what setup and the tools made; the data folder var/ stays
 	rm -rf .venv node_modules static/vendor *.egg-info .mypy_cache .pytest_cache .ruff_cache

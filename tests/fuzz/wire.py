@@ -152,7 +152,7 @@ async def answers(samples: Sequence[Sample], seed: int, packets: int) -> None:
 async def _one_request(mutator: Mutator, disconnector: Disconnector, device: Device, gateway: socket.socket) -> None:
     session = {"User-Name": "alice", "Acct-Session-Id": "0001"}
     asking = asyncio.create_task(disconnector.disconnect(device, HOST, session))
-    request, whence = await asyncio.get_running_loop().sock_recvfrom(gateway, 4096)
+    request, whence = await _received(gateway)
     sent = [answer(mutator, request) for _ in range(_TRIES - 1)]
     sent.append(sign_answer(41, request, b""))
     for octets in sent:
@@ -169,3 +169,15 @@ async def _one_request(mutator: Mutator, disconnector: Disconnector, device: Dev
     expected = ("ack", None) if deciding[0].code == 41 else ("nak", cause)
     if (outcome.result, outcome.error_cause) != expected:
         raise Fault(f"{outcome} instead of {expected}", sent)
+
+
+async def _received(gateway: socket.socket) -> tuple[bytes, Any]:
+    """The next datagram; uvloop has no sock_recvfrom."""
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(gateway, readable.set)
+    try:
+        await readable.wait()
+    finally:
+        loop.remove_reader(gateway)
+    return gateway.recvfrom(4096)
