@@ -122,7 +122,10 @@ def match(rows: list[Row], event: AcctEvent) -> Row | None:
 
 
 def _touches(row: Row, event: AcctEvent, started: datetime, at: datetime) -> bool:
-    end = max(row["seen_at"], row["stopped_at"] or row["seen_at"])
+    end = row["seen_at"]
+    # an end that the device did not tell is no sign of life, unless the event does not say when its session began
+    if row["stopped_at"] and event.status != "start" and _session_time(event) is None:
+        end = max(end, row["stopped_at"])
     return bool(started <= end + _slack(row, event) and at >= row["started_at"] - _REPEAT)
 
 
