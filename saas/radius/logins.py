@@ -6,10 +6,12 @@ for a whole batch in one operation.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final
 
+from saas.errors import Unavailable
 from saas.tenants.access import LoginRecord
 
 Name = tuple[str, str]  # (tenant id, user name in its normal spelling)
@@ -17,6 +19,7 @@ Fetch = Callable[[list[Name]], Awaitable[Mapping[Name, LoginRecord]]]
 
 MAX_AGE: Final = 60.0  # seconds an account is believed
 MAX_AGE_NOBODY: Final = 5.0  # seconds it is believed that nobody has a name
+PATIENCE: Final = 0.5  # seconds that the store gets: whoever waits behind is known perhaps
 LIMIT: Final = 100_000  # entries of one tenant
 
 
@@ -67,7 +70,11 @@ class Logins:
         if not missing:
             return found
         before = {tenant_id: self._generation(tenant_id) for tenant_id, _ in missing}
-        records = await self._fetch(missing)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                records = await self._fetch(missing)
+        except TimeoutError as error:
+            raise Unavailable(store="mongo") from error
         for name in missing:
             entry = found[name] = Login(records.get(name), now)
             # what was told of while the store was asked may not be in its answer: use it once, do not keep it

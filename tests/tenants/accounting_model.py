@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from saas.tenants.journal import AcctEvent
@@ -140,10 +140,10 @@ class Gateway:
             values |= {"session_time": seconds, "up": up % wrap, "down": down % wrap, "input_packets": up // 1000}
         if status == "stop":
             values["terminate_cause"] = "User-Request"
-        told = event(status, at, **self._base, **values)
         for delay in self._arrivals(status):
-            shown = told.at if self._kind.exact else told.at + delay
-            self.packets.append(Packet(replace(told, at=shown, received=told.at + delay), life))
+            shown = at if self._kind.exact else at + delay
+            told = event(status, shown, received=at + delay, **self._base, **values)
+            self.packets.append(Packet(told, life))
 
     def _arrivals(self, status: str) -> Iterator[int]:
         """How late each copy comes that is recorded. A device's last word before a reboot is not repeated after it."""
