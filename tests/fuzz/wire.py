@@ -26,6 +26,7 @@ from tests.world import Business, make_world
 HOST = "127.0.0.1"
 _WINDOW = 200  # packets on their way at once
 _TRIES = 30  # answers to one Disconnect-Request
+_QUIET = "quiet"  # a user of whom no packet of the corpus speaks
 _APPLIED = 20  # every so many windows the journal is applied, and forgotten otherwise
 
 
@@ -85,7 +86,7 @@ class Wire:
         """A login works. Fault."""
         ports = self.engine.auth_port, self.engine.acct_port
         async with Client(HOST, *ports, corpus.SECRET.decode(), corpus.SIGNING) as device:
-            if not (await device.pap("alice", corpus.PASSWORD)).accepted:
+            if not (await device.pap(_QUIET, corpus.PASSWORD)).accepted:
                 raise Fault("a login no longer works")
 
 
@@ -105,15 +106,14 @@ async def wire(ps: PlatformScope) -> AsyncIterator[Wire]:
     await plans.update(ours.scope, ours.plan["_id"], unlimited)
     limited = {"name": "Limited", "price": "0", "concurrency": 1}
     plan = await plans.create(ours.scope, plans.PlanForm.model_validate(limited))
-    for name in corpus.USERS[1:]:  # alice is there, with this password
-        plan_id = (ours.plan if "@" in name else plan)["_id"]
+    for name in (*corpus.USERS[1:], _QUIET):  # alice is there, with this password
+        plan_id = (plan if name == "bob" else ours.plan)["_id"]
         opening = {"username": name, "password": corpus.PASSWORD, "plan_id": plan_id, "name": name}
         await accounts.quick_open(ours.scope, accounts.QuickOpenForm.model_validate(opening), f"fuzz-{name}")
-    known = await nas.engine_devices(ps, SHARED_POOL)
-    devices = [device for device in known if device.tenant_id in (ours.id, theirs.id)]
     settings = EngineSettings(SHARED_POOL, HOST, 0, 0, reject_delay=0.0)
     async with Engine(ps, settings) as engine:
-        yield Wire(ps, engine, ours, devices)
+        known = [nas.device for nas in engine.table.devices.values()]
+        yield Wire(ps, engine, ours, [device for device in known if device.tenant_id in (ours.id, theirs.id)])
 
 
 async def requests(ps: PlatformScope, samples: Sequence[Sample], seed: int, packets: int) -> None:
