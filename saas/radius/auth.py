@@ -103,7 +103,10 @@ class Auth:
             return
         counted = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in waiting])
         for attempt, sessions in zip(waiting, counted, strict=True):
-            self._conclude(attempt, self._decide(attempt, sessions))
+            try:
+                self._conclude(attempt, self._decide(attempt, sessions))
+            except Exception:
+                self._spoilt(attempt)
 
     async def _fetch(self, attempts: list[Attempt]) -> None:
         """Give these their records, and judge them as far as goes without counting sessions."""
@@ -126,9 +129,12 @@ class Auth:
         try:
             return self._wants_slot(attempt)
         except Exception:
-            _log.exception("a login of tenant %s could not be judged", attempt.request.nas.tenant_id)
-            self._drop(attempt.request, "internal_error")
+            self._spoilt(attempt)
             return False
+
+    def _spoilt(self, attempt: Attempt) -> None:
+        _log.exception("a login of tenant %s could not be judged", attempt.request.nas.tenant_id)
+        self._drop(attempt.request, "internal_error")
 
     def _wants_slot(self, attempt: Attempt) -> bool:
         assert attempt.login is not None
