@@ -5,7 +5,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTEST := .venv/bin/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup setup-test run smoke demo check format mongo test test-quick test-mongo bench clean
+.PHONY: help setup setup-test run smoke demo check format mongo test test-quick test-mongo fuzz model bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -69,6 +69,12 @@ bench: setup ## speed against FreeRADIUS, which it installs (make bench ARGS="--
 
 test-mongo: setup-test mongo ## all tests on SecantusDB's Rust server; with OPENPNS_MONGO_URL set, on that server
 	tools/with-mongo $(PYTEST) $(ARGS)
+
+fuzz: setup ## a million mutated packets of each kind (make fuzz ARGS="--packets 10000 --seed 7 --kinds auth,acct")
+	@.venv/bin/python -m tests.fuzz $(ARGS)
+
+model: setup ## random lives of devices against a plain reference of accounting (make model ROUNDS=100)
+	@MODEL_ROUNDS=$(or $(ROUNDS),30) $(PYTEST) tests/tenants/test_accounting_model.py
 
 clean: ## remove what setup and the tools made; the data folder var/ stays
 	rm -rf .venv .tools node_modules static/vendor *.egg-info .mypy_cache .pytest_cache .ruff_cache

@@ -223,6 +223,9 @@ def main() -> int:
             sys.stderr.write(said.decode() or f"The keeper of the embedded stores ended; see {data_dir / 'log'}.")
         return int(said != READY)
     os.close(told)
+    # uvloop leaves its child a copy of the pipe that it then reads to the end: nobody else may keep one
+    os.closerange(3, outcome)
+    os.closerange(outcome + 1, 1024)
     logfile = os.open(data_dir / "log" / "keeper.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for number in (1, 2):
         os.dup2(logfile, number)

@@ -48,6 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How long recoveries took (tests/test_faults.py)."""
+    reports = terminalreporter.getreports("passed")
+    for line in [value for report in reports for name, value in report.user_properties if name == "recovery"]:
+        terminalreporter.write_line(f"recovery: {line}")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def quick_passwords() -> Iterator[None]:
     """argon2 is slow on purpose; the tests make thousands of people."""

@@ -46,11 +46,12 @@ class Service:
         """Start and wait until it says that it is up."""
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OPENPNS_")}
         ports = {f"OPENPNS_{name}_PORT": str(port) for name, port in self.ports.items()}
+        ours = {"OPENPNS_DATA_DIR": str(self.data), "PYTHONPATH": str(ROOT)}  # this tree, whatever is installed
         log = self.folder / "run.log"
         with log.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "saas", "run"),
-                env={**clean, **ports, "OPENPNS_DATA_DIR": str(self.data)},
+                env={**clean, **ports, **ours},
                 cwd=ROOT,
                 stdout=output,
                 stderr=asyncio.subprocess.STDOUT,

@@ -25,7 +25,7 @@ from saas.embedded import StoresError, StoreUrls, stores
 from tests.support import until
 
 USER = """
-import asyncio, sys
+import asyncio, sys, uvloop
 from saas.config import load
 from saas.embedded import stores
 
@@ -36,7 +36,7 @@ async def main():
         asyncio.get_running_loop().add_reader(sys.stdin, told.set)
         await told.wait()
 
-asyncio.run(main())
+asyncio.Runner(loop_factory=uvloop.new_event_loop if "uvloop" in sys.argv else None).run(main())
 """
 
 
@@ -47,9 +47,9 @@ class User:
         self.process = process
 
     @classmethod
-    async def start(cls, folder: Path) -> User:
+    async def start(cls, folder: Path, loop: str = "asyncio") -> User:
         pipe = asyncio.subprocess.PIPE
-        command = (sys.executable, "-c", USER, str(folder))
+        command = (sys.executable, "-c", USER, str(folder), loop)
         return cls(await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, start_new_session=True))
 
     async def urls(self) -> StoreUrls:
@@ -165,6 +165,12 @@ async def test_commands_that_start_together_share_one_pair_of_servers(folder: Pa
     await write(first, 1)
     await users[2].leave()
     assert not running(folder)
+
+
+async def test_a_worker_on_uvloop_can_start_them_too(folder: Path) -> None:
+    user = await User.start(folder, "uvloop")
+    assert (await user.urls()).redis_url
+    await user.leave()
 
 
 async def test_who_comes_while_the_stores_are_ending_gets_new_ones(settings: Settings, folder: Path) -> None:

@@ -118,10 +118,13 @@ class Auth:
         counted = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in attempts])
         for attempt, sessions in zip(attempts, counted, strict=True):
             record = attempt.login.record if attempt.login else None
-            if record is None or sessions is None or sessions < record.concurrency:
-                self._accept(attempt, attempt.decision)
-            else:
-                self._reject(attempt, self._decide(attempt, sessions))
+            try:
+                if record is None or sessions is None or sessions < record.concurrency:
+                    self._accept(attempt, attempt.decision)
+                else:
+                    self._reject(attempt, self._decide(attempt, sessions))
+            except Exception:
+                self._spoilt(attempt)
 
     def _judge(self, attempt: Attempt) -> None:
         """Answer an attempt, drop it, or let it wait for a slot.
@@ -131,8 +134,11 @@ class Auth:
         try:
             self._conclude(attempt)
         except Exception:
-            _log.exception("a login of tenant %s could not be judged", attempt.request.nas.tenant_id)
-            self._drop(attempt.request, "internal_error")
+            self._spoilt(attempt)
+
+    def _spoilt(self, attempt: Attempt) -> None:
+        _log.exception("a login of tenant %s could not be judged", attempt.request.nas.tenant_id)
+        self._drop(attempt.request, "internal_error")
 
     def _conclude(self, attempt: Attempt) -> None:
         login, request = attempt.login, attempt.request

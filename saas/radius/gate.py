@@ -1,9 +1,9 @@
 """The way of a datagram up to its handler: size, code, duplicate, device, proof. What fails is dropped and counted.
 
 Drop reasons, stable keys: too_short, bad_length, bad_attribute, unknown_code, duplicate_in_flight, unknown_nas,
-bad_authenticator, missing_message_authenticator, unproven_proxy_state, rate_limited (here); secret_mismatch,
-bad_request, store_unavailable, overload, internal_error (auth.py, acct.py); tls_handshake, unknown_certificate,
-unexpected_answer (radsec.py, where overload also counts connections that were not taken).
+bad_authenticator, missing_message_authenticator, unproven_proxy_state, rate_limited, bad_request (here);
+secret_mismatch, bad_request, store_unavailable, overload, internal_error (auth.py, acct.py); tls_handshake,
+unknown_certificate, unexpected_answer (radsec.py, where overload also counts connections that were not taken).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from saas.radius import codec
 from saas.radius.authenticators import reply
-from saas.radius.codec import HEADER, NAS_IDENTIFIER, STATUS_SERVER, BadPacket, Packet, parse, text
+from saas.radius.codec import HEADER, NAS_IDENTIFIER, PROXY_STATE, STATUS_SERVER, BadPacket, Packet, parse, text
 from saas.radius.counters import Counters
 from saas.radius.duplicates import Answer, Duplicates, Key
 from saas.radius.identify import Nas, Table, normal_source
@@ -25,6 +25,8 @@ from saas.radius.tracing import Tracer
 
 # What each port takes, beside Status-Server (RFC 5997)
 _TAKES: Final[Mapping[str, int]] = {"auth": codec.ACCESS_REQUEST, "acct": codec.ACCOUNTING_REQUEST}
+# Octets of Proxy-State that come back with the answer; what else it says must fit into the packet beside them
+_MAX_STATES: Final = 2048
 _ALIVE: Final[Mapping[str, int]] = {"auth": codec.ACCESS_ACCEPT, "acct": codec.ACCOUNTING_RESPONSE}
 
 
@@ -125,6 +127,8 @@ class Gate:
         kind = listener.kind
         if packet.code != _TAKES[kind] and packet.code != STATUS_SERVER:
             raise BadPacket("unknown_code")
+        if PROXY_STATE in packet.first:
+            check_states(packet)
         source = normal_source(address[0])
         nas = self._identify(packet, source, now)
         lane = self.lanes[kind].of(nas.tenant_id, now)
@@ -156,3 +160,9 @@ class Gate:
             self._counters.suspect(error.reason, self.table.suspects(packet, source), now)
             self._notes.unknown_nas(source, text(packet.first.get(NAS_IDENTIFIER)), error.reason, now)
             raise
+
+
+def check_states(packet: Packet) -> None:
+    """BadPacket "bad_request" when the Proxy-States that must come back leave no room for an answer."""
+    if sum(len(state) + 2 for state in packet.all(PROXY_STATE)) > _MAX_STATES:
+        raise BadPacket("bad_request")

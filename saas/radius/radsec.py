@@ -29,11 +29,11 @@ from saas import tasks
 from saas.certs import Pair
 from saas.radius import codec
 from saas.radius.authenticators import reply
-from saas.radius.codec import BadPacket, Packet, parse
+from saas.radius.codec import PROXY_STATE, BadPacket, Packet, parse
 from saas.radius.connections import SECRET, Connection
 from saas.radius.counters import Counters
 from saas.radius.duplicates import Answer, Key
-from saas.radius.gate import Gate, Handler, Request
+from saas.radius.gate import Gate, Handler, Request, check_states
 from saas.radius.identify import Nas, check_certified, normal_source
 from saas.radius.notes import Notes
 from saas.radius.server import Address, bind
@@ -349,6 +349,8 @@ class Radsec:
         if known is not None:
             self._move(key, connection)
             raise BadPacket("duplicate_in_flight")
+        if PROXY_STATE in packet.first:
+            check_states(packet)
         check_certified(packet, connection.nas)
         if self._draining:
             return None

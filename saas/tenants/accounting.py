@@ -69,6 +69,7 @@ _STALE_GRACE = 60  # seconds
 _LONGEST = 366 * 86400  # seconds; a longer session time is nonsense
 _FOREVER = timedelta(seconds=_LONGEST)
 _WRAP = 2**32
+_MOST = 2**63 - 1  # octets that the store can keep
 _FASTEST = 1_250_000_000  # octets/s: 10 Gbit/s; a wrapped counter that means more than that was reset
 
 # field of a session: what the device says about it; the newest event that says anything wins
@@ -124,7 +125,10 @@ def match(rows: list[Row], event: AcctEvent) -> Row | None:
 
 
 def _touches(row: Row, event: AcctEvent, started: datetime, at: datetime) -> bool:
-    end = max(row["seen_at"], row["stopped_at"] or row["seen_at"])
+    end = row["seen_at"]
+    # an end that the device did not tell is no sign of life, unless the event does not say when its session began
+    if row["stopped_at"] and event.status != "start" and _session_time(event) is None:
+        end = max(end, row["stopped_at"])
     return bool(started <= end + _slack(row, event) and at >= row["started_at"] - _REPEAT)
 
 
@@ -301,7 +305,7 @@ def _count(row: Row, name: str, octets: int, elapsed: int | None) -> None:
     last = row[f"{name}_octets"] - base
     if octets >= last:
         if base == 0 or (elapsed is not None and elapsed >= 0):
-            row[f"{name}_octets"] = base + octets
+            row[f"{name}_octets"] = min(base + octets, _MOST)
     elif elapsed is None or elapsed <= 0 or row["stop_source"] == CLOSED_BY_DEVICE:
         return
     elif _wrapped(row, last, octets, elapsed):
@@ -319,8 +323,8 @@ def _wrapped(row: Row, last: int, octets: int, elapsed: int) -> bool:
 
 
 def _rebase(row: Row, name: str, base: int, octets: int, flag: str) -> None:
-    row[f"{name}_base"] = base
-    row[f"{name}_octets"] = base + octets
+    row[f"{name}_base"] = min(base, _MOST)
+    row[f"{name}_octets"] = min(base + octets, _MOST)
     _flag(row, flag)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from saas.radius import codec
-from saas.radius.authenticators import ZEROS, Secret, access_request, hide_password, keyed_request
+from saas.radius.authenticators import ZEROS, Secret, access_request, hide_password, keyed_request, parse_reply
 from saas.radius.client import NoAnswer
 from saas.radius.codec import attributes, plain
 from saas.radius.engine import Engine
@@ -202,3 +202,18 @@ async def test_one_spoilt_account_harms_no_other(
         assert (await ours.mschapv2(USERNAME, USER_PASSWORD)).accepted
         assert (await theirs.pap(USERNAME, USER_PASSWORD)).accepted
     assert dict(engine.counters.dropped) == {"internal_error": 1}
+
+
+async def test_one_account_whose_grants_cannot_be_sent_harms_no_other_that_waits_for_a_slot(
+    world: World, engine: Engine, wire: Wire, expect_log: Callable[[str], None]
+) -> None:
+    """Both plans have a limit of one session, so both logins are worked on together."""
+    expect_log("could not be judged")
+    await world.acme.scope.db.accounts.update(world.acme.account["_id"], {"$set": {"static_ip": "nowhere"}})
+    wire.send(login(wire.identity))
+    theirs = login(attributes(("NAS-Identifier", world.zeta.nas["identifier"])), extra=plain(24, b"theirs"))
+    wire.send(theirs)
+    answer = parse_reply(await wire.receive(), theirs, SECRET)
+    assert answer.code == codec.ACCESS_ACCEPT
+    await until(lambda: engine.counters.dropped["internal_error"] == 1, "the spoilt one is dropped")
+    assert engine.counters.accepted == 1

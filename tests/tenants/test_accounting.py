@@ -305,3 +305,26 @@ def test_repeated_reordered_and_partly_lost_events_give_the_same_totals(seed: in
     chance.shuffle(lossy)
     usage = [row[3:6] for row in expected]
     assert [row[3:6] for row in totals(play(*lossy))] == usage, "the Stop alone tells the totals"
+
+
+def test_a_guessed_end_does_not_swallow_another_session_under_the_same_id() -> None:
+    """Its Stop was lost, the device rebooted long after; what began in between and is told of late is another one."""
+    found = play(event("start", 0), event("interim", 300, session_time=300, up=7, down=7))
+    close(found[0], at(9000), "NAS-Reboot", "on")
+    play(event("stop", 5040, session_time=40, up=1, down=2), event("start", 7000), rows=found)
+    assert [(row["session_time"], row["input_octets"]) for row in found] == [(300, 7), (40, 1), (0, 0)]
+
+
+def test_an_end_may_be_told_late_by_a_device_that_tells_no_times() -> None:
+    found = play(event("start", 0), event("interim", 300, up=7, down=7))
+    close(found[0], at(900), "NAS-Reboot", "on")
+    play(event("stop", 600, up=9, down=9), rows=found)
+    assert [(row["stop_source"], row["input_octets"]) for row in found] == [("stop", 9)]
+
+
+def test_counters_never_outgrow_the_store() -> None:
+    most = 2**63 - 1
+    found = play(*session(0, (300, most, most), (600, 5, 5)), event("stop", 600, session_time=600, up=5, down=5))
+    assert [(row["input_octets"], row["input_base"], row["flags"]) for row in found] == [
+        (most, most, ["counter_reset"])
+    ]

@@ -202,7 +202,7 @@ async def test_a_poisonous_event_is_put_aside_and_stops_nobody(
     buried = await record_and_apply(
         ps,
         event("start", 0, tenant_id=scope.tenant_id, username="good"),
-        event("start", 0, tenant_id=scope.tenant_id, username="too-much", up=2**70),
+        event("start", 0, tenant_id=scope.tenant_id, username="too-much", input_packets=2**70),
         event("start", 0, tenant_id=scope.tenant_id, username="not-text\ud800"),
         event("start", 0, tenant_id=scope.tenant_id, username=7),
         event("start", 0, tenant_id=nobody),
