@@ -5,7 +5,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTEST := .venv/bin/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup setup-test run smoke demo check format test test-quick clean
+.PHONY: help setup setup-test run smoke demo check format mongo test test-quick test-mongo bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -27,6 +27,12 @@ node_modules/.done: package.json package-lock.json .npmrc tools/setup.sh
 
 static/vendor/.done: node_modules/.done tools/vendor.mjs $(wildcard static/icons.txt)
 	@tools/setup.sh vendor
+	@touch $@
+
+mongo: .tools/bin/secantusd-rs ## build SecantusDB's Rust server for measuring at size (needs cargo and cmake; 5 to 15 minutes, once)
+
+.tools/bin/secantusd-rs: tools/mongo-version
+	@tools/setup.sh mongo
 	@touch $@
 
 setup-test: setup ## install what the tests need besides: Debian's chromium, fonts-noto-cjk, clients and gateways
@@ -57,6 +63,13 @@ test: setup-test check ## everything: checks, all tests, smoke
 test-quick: setup check ## the checks and the tests that need neither a browser nor to kill anything
 	$(PYTEST) -m "not e2e and not crash"
 
+bench: setup ## speed against FreeRADIUS, which it installs (make bench ARGS="--only auth --rounds 3"; ARGS=--help)
+	@tools/setup.sh bench
+	@.venv/bin/python -m tests.bench.run $(ARGS)
+
+test-mongo: setup-test mongo ## all tests on SecantusDB's Rust server; with OPENPNS_MONGO_URL set, on that server
+	tools/with-mongo $(PYTEST) $(ARGS)
+
 clean: ## remove what setup and the tools made; the data folder var/ stays
-	rm -rf .venv node_modules static/vendor *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .tools node_modules static/vendor *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find saas tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

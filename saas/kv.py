@@ -164,13 +164,16 @@ class Kv:
                     pipe.xadd(stream, {"d": data}, maxlen=keep, approximate=True)
                 await pipe.execute()
 
-    async def oldest(self, streams: Sequence[str], count: int, wait: float) -> dict[str, list[Entry]]:
-        """The first `count` entries of each stream that has any; waits up to `wait` seconds for the first one."""
+    async def oldest(
+        self, streams: Sequence[str], count: int, wait: float, after: str = "0-0"
+    ) -> dict[str, list[Entry]]:
+        """The first `count` entries behind the id `after` of each stream that has any; waits `wait` seconds for one."""
         with _translated():
             if not streams:
                 await asyncio.sleep(wait)
                 return {}
-            found = await self._client.xread(dict.fromkeys(streams, "0-0"), count=count, block=int(wait * 1000))
+            block = int(wait * 1000) or None  # 0 would wait for ever
+            found = await self._client.xread(dict.fromkeys(streams, after), count=count, block=block)
         return {
             stream.decode(): [Entry(entry.decode(), values[b"d"]) for entry, values in entries]
             for stream, entries in found
@@ -255,13 +258,19 @@ class Kv:
 
     async def changes(self) -> AsyncIterator[Change]:
         """The changes from now on, for ever. Unavailable when the connection is lost: what came meanwhile is missed."""
+        async for change in self.news(None):
+            if change is not None:
+                yield change
+
+    async def news(self, pause: float | None) -> AsyncIterator[Change | None]:
+        """Like `changes`, and None once nothing can be missed any more and whenever `pause` seconds were quiet."""
         with _translated():
-            async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
+            async with self._client.pubsub() as pubsub:
                 await pubsub.subscribe(_CHANGES)
                 while True:
-                    message = await pubsub.get_message(timeout=None)
-                    if message is not None:
-                        yield Change(*json.loads(message["data"]))
+                    message = await pubsub.get_message(timeout=pause)
+                    heard = message is not None and message["type"] == "message"
+                    yield Change(*json.loads(message["data"])) if heard else None
 
 
 class TenantKv:

@@ -8,10 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from saas.store import Update
+from saas.tenants.accounting import session_key
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 
 Migration = Callable[[PlatformScope], Awaitable[None]]
+
+
+async def sessions_take_from_quota(ps: PlatformScope) -> None:
+    """Sessions say what they took from their accounts, so far nothing; the key of each holds its tenant."""
+    nothing = {"charged_octets": 0, "charged_seconds": 0}
+    after = ""
+    while rows := await ps.db.sessions.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = rows[-1]["_id"]
+        updates = []
+        for row in rows:
+            key = session_key(row["tenant_id"], row["nas_id"], row["acct_session_id"], row["username"])
+            change = {"key": key, "lasted": row["session_time"], **nothing}
+            updates.append(Update({"_id": row["_id"], "lasted": {"$exists": False}}, {"$set": change}))
+        await ps.db.sessions.bulk(updates)
 
 
 async def optional_rules(ps: PlatformScope) -> None:
@@ -33,7 +49,7 @@ async def optional_rules(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.guard_window": {"$exists": False}}, {"$set": fresh})
 
 
-MIGRATIONS: Sequence[Migration] = (optional_rules,)
+MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules)
 
 
 async def migrate(ps: PlatformScope, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

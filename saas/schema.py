@@ -144,7 +144,7 @@ COLLECTIONS: dict[str, Collection] = {
     "sessions": Collection(
         _TENANT_MEMBER,
         (
-            Index(_up("tenant_id", "key", "epoch"), unique=True),
+            Index(_up("key", "epoch"), unique=True),  # the key holds the tenant: many tenants' are found at once
             Index(_newest("tenant_id")),
             Index(_newest("tenant_id", "open")),
             Index(_newest("tenant_id", "account_id", "open")),
@@ -153,6 +153,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "open", "account_id"), partial=(("open", True),)),
             Index(_up("stale_at"), partial=(("open", True),)),
         ),
+        cloud_wide=("key",),
     ),
     "disconnects": Collection(_TENANT, (Index(_newest("tenant_id", "session_id")),)),
     "refusals": Collection(

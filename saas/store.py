@@ -7,6 +7,7 @@ and choosing another one neither. The empty fence is the platform's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
@@ -42,6 +43,12 @@ class Update(NamedTuple):
 
 class Insert(NamedTuple):
     """One insert of a bulk."""
+
+    doc: dict[str, Any]
+
+
+class Replace(NamedTuple):
+    """One row of a bulk, written whole over the one with its ``_id``."""
 
     doc: dict[str, Any]
 
@@ -190,7 +197,7 @@ class Table:
             result = await self._rows.delete_many(self._within(filter), session=self._session)
         return int(result.deleted_count)
 
-    async def bulk(self, ops: Sequence[Update | Insert], *, ordered: bool = True) -> int:
+    async def bulk(self, ops: Sequence[Update | Insert | Replace], *, ordered: bool = True) -> int:
         """Many writes in one call; how many rows were found, changed or made."""
         if not ops:
             return 0
@@ -200,9 +207,12 @@ class Table:
 
     # the fence
 
-    def _op(self, op: Update | Insert) -> Any:
+    def _op(self, op: Update | Insert | Replace) -> Any:
         if isinstance(op, Insert):
             return pymongo.InsertOne(self._stamped(op.doc))
+        if isinstance(op, Replace):
+            self._refuse_append_only()
+            return pymongo.ReplaceOne({"_id": op.doc["_id"], **self._fence}, self._stamped(op.doc))
         self._check_change(op.change)
         return pymongo.UpdateOne(self._within(op.filter), dict(op.change), upsert=op.upsert)
 
@@ -261,9 +271,19 @@ class Database:
         """Run `work` with a database whose writes happen together or not at all.
 
         It may run more than once: a conflict with another writer is repeated. Within a transaction it joins that one.
+        Who is cancelled meanwhile waits for its end: the driver would abort it beside a statement that is under way.
         """
         if self._session is not None:
             return await work(self)
+        task = asyncio.ensure_future(self._transact(work))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            task.exception()
+            raise
+
+    async def _transact(self, work: Callable[[Database], Awaitable[T]]) -> T:
         with _translated():
             async with await self._client.start_session() as session:
 
@@ -282,14 +302,16 @@ class Store:
         self._name = name
 
     @classmethod
-    async def open(cls, url: str, name: str = "openpns") -> Store:
-        """Connect. Unavailable when the server does not answer within a few seconds."""
+    async def open(cls, url: str, name: str = "") -> Store:
+        """Connect to a database: `name`, or the one that the URL names, or "openpns". Unavailable when the server does
+        not answer within a few seconds.
+        """
         # a write is acknowledged when it survives the loss of any one server
         safe: dict[str, Any] = {"w": "majority", "journal": True}
         client: Any = AsyncIOMotorClient(url, tz_aware=True, serverSelectionTimeoutMS=5000, appname="openpns", **safe)
         with _translated():
             await client.admin.command("ping")
-        return cls(client, name)
+        return cls(client, name or str(client.get_default_database("openpns").name))
 
     def fenced(self, fence: Mapping[str, str]) -> Database:
         """The database behind a fence; an empty value would fence nothing and is refused."""

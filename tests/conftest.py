@@ -1,7 +1,11 @@
 """Fixtures for every test. Servers are real and run over a folder that is removed afterwards.
 
+With OPENPNS_MONGO_URL or OPENPNS_REDIS_URL set, those servers are used instead: a MongoDB database of this run alone,
+dropped afterwards, and two empty databases of Redis, emptied afterwards. What tests the embedded stores still does.
+
 settings     settings with free ports, a secret key and a data folder of this run    (session)
-stores       the URLs of the embedded stores over that folder                        (session)
+stores       the URLs of the stores that this run uses                               (session)
+database     the name of this run's database                                         (session)
 store, kv    opened on them, indexes made                                            (session)
 ps           the platform's scope on both                                            (session)
 alone        the same on stores that only this module writes to                      (module)
@@ -16,10 +20,14 @@ import os
 import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from argon2 import PasswordHasher
+from pymongo import AsyncMongoClient
+from redis import asyncio as redis
 
 from saas import config, embedded, security
 from saas.kv import Kv
@@ -30,6 +38,7 @@ from tests.support import free_ports
 from tests.world import World, make_world
 
 E2E = Path(__file__).parent / "e2e"
+GIVEN = {name: os.environ.get(f"{config.PREFIX}{name.upper()}") for name in ("mongo_url", "redis_url")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,16 +74,44 @@ def settings(clean_environment: None, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-async def stores(settings: config.Settings) -> AsyncIterator[embedded.StoreUrls]:
-    """Embedded stores for the whole run."""
-    async with embedded.stores(settings) as urls:
-        yield urls
+async def stores(settings: config.Settings, worker_id: str) -> AsyncIterator[embedded.StoreUrls]:
+    """The stores of the whole run: those that were given, embedded ones for the others."""
+    async with embedded.stores(settings.model_copy(update=GIVEN)) as urls:
+        if not GIVEN["redis_url"]:
+            yield urls
+            return
+        number = 2 * int(worker_id.removeprefix("gw") or 0) if worker_id != "master" else 0
+        mine = [urlsplit(urls.redis_url)._replace(path=f"/{each}").geturl() for each in (number, number + 1)]
+        for url in mine:
+            async with redis.from_url(url) as client:
+                assert not await client.dbsize(), f"the Redis database {number} or the next one holds data of others"
+        yield urls._replace(redis_url=mine[0])
+        for url in mine:
+            async with redis.from_url(url) as client:
+                await client.flushdb()
+
+
+@asynccontextmanager
+async def fresh_database(url: str, prefix: str) -> AsyncIterator[str]:
+    """The name of a database that nobody else uses; it is dropped on a server that outlives the run."""
+    name = f"{prefix}_{secrets.token_hex(4)}"
+    yield name
+    if GIVEN["mongo_url"]:
+        async with AsyncMongoClient(url) as client:
+            await client.drop_database(name)
 
 
 @pytest.fixture(scope="session")
-async def store(stores: embedded.StoreUrls) -> AsyncIterator[Store]:
+async def database(stores: embedded.StoreUrls) -> AsyncIterator[str]:
+    """The name of this run's database."""
+    async with fresh_database(stores.mongo_url, "test") as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+async def store(stores: embedded.StoreUrls, database: str) -> AsyncIterator[Store]:
     """The document store, its indexes made."""
-    opened = await Store.open(stores.mongo_url, "test")
+    opened = await Store.open(stores.mongo_url, database)
     await opened.prepare()
     yield opened
     opened.close()
@@ -97,12 +134,14 @@ def ps(settings: config.Settings, store: Store, kv: Kv) -> PlatformScope:
 @pytest.fixture(scope="module")
 async def alone(settings: config.Settings, stores: embedded.StoreUrls) -> AsyncIterator[PlatformScope]:
     """The platform's scope on stores that only this module's tests write to: for looks at everything there is."""
-    store = await Store.open(stores.mongo_url, f"alone_{secrets.token_hex(4)}")
-    await store.prepare()
-    kv = await Kv.open(stores.redis_url.removesuffix("/0") + "/1")
-    yield platform_scope(Services(store, kv, Keys(settings.secret_key)))
-    await kv.close()
-    store.close()
+    async with fresh_database(stores.mongo_url, "alone") as name:
+        store = await Store.open(stores.mongo_url, name)
+        await store.prepare()
+        first = urlsplit(stores.redis_url)
+        kv = await Kv.open(first._replace(path=f"/{int(first.path[1:] or 0) + 1}").geturl())
+        yield platform_scope(Services(store, kv, Keys(settings.secret_key)))
+        await kv.close()
+        store.close()
 
 
 @pytest.fixture

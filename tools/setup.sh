@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `make setup` and `make setup-test` do, one step a call: python | node | vendor | debian
+# What the targets of the Makefile install, one step a call: python | node | vendor | debian | mongo | bench
 # Every step may be repeated; make calls it only when something it depends on has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -21,6 +21,16 @@ install_debian() {
     say "Debian packages: $*"
     $as apt-get update -qq
     $as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Those of the packages that are not there yet.
+need_debian() {
+    local why="$1" missing=() package status; shift
+    for package in "$@"; do
+        status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+        [ "$status" = "install ok installed" ] || missing+=("$package")
+    done
+    if [ ${#missing[@]} != 0 ]; then install_debian "$why" "${missing[@]}"; fi
 }
 
 find_python() {
@@ -61,15 +71,27 @@ vendor)
     node tools/vendor.mjs
     ;;
 debian)
+    need_debian "the tests need Debian packages" chromium eapoltest fonts-noto-cjk freeradius-utils iproute2 \
+        libcharon-extauth-plugins libcharon-extra-plugins libstrongswan-extra-plugins strongswan-charon \
+        strongswan-swanctl
+    ;;
+bench)
+    need_debian "the bench needs a compiler and its peers" gcc libc6-dev freeradius freeradius-postgresql postgresql
+    ;;
+mongo)
+    version=$(cat tools/mongo-version)
+    command -v cargo >/dev/null ||
+        fail "cargo (Rust 1.95 or newer) is needed to build SecantusDB's Rust server and is not on the PATH."
     missing=()
-    for package in chromium eapoltest fonts-noto-cjk freeradius-utils iproute2 libcharon-extauth-plugins \
-        libcharon-extra-plugins libstrongswan-extra-plugins strongswan-charon strongswan-swanctl; do
-        status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
-        [ "$status" = "install ok installed" ] || missing+=("$package")
+    for tool in cmake make cc; do
+        command -v "$tool" >/dev/null || case "$tool" in cc) missing+=(gcc) ;; *) missing+=("$tool") ;; esac
     done
-    if [ ${#missing[@]} != 0 ]; then install_debian "the tests need Debian packages" "${missing[@]}"; fi
+    if [ ${#missing[@]} != 0 ]; then install_debian "WiredTiger is built from C sources" "${missing[@]}"; fi
+    say "SecantusDB's Rust server: secantus-mdb $version, with WiredTiger; cargo tells each crate that it compiles"
+    # It declares the newest Rust and compiles with 1.95: hence the override.
+    cargo install secantus-mdb --version "$version" --locked --ignore-rust-version --root .tools
     ;;
 *)
-    fail "usage: tools/setup.sh python | node | vendor | debian"
+    fail "usage: tools/setup.sh python | node | vendor | debian | mongo | bench"
     ;;
 esac

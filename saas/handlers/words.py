@@ -76,6 +76,10 @@ DROPS: Mapping[str, tuple[str, str]] = {
         N_("Proxied without proof"),
         N_("A proxy forwards the requests without Message-Authenticator. Let it send one."),
     ),
+    "rate_limited": (
+        N_("Too many packets"),
+        N_("This system's devices send more than its share. Look for one that repeats itself or guesses passwords."),
+    ),
     "tenant_disabled": (N_("System stopped"), N_("This system is stopped. Please ask the platform.")),
     "bad_request": (N_("Incomplete request"), N_("The device leaves out what a log-in needs, such as the user name.")),
     "duplicate_in_flight": (

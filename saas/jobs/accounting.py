@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from saas.tenants import apply, journal, slots
+from saas.tenants.known import Known
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 
@@ -12,20 +13,25 @@ _WAIT = 1.0  # seconds that a read waits for something to come
 
 
 class Accounting:
-    """The jobs around the journal. They share one fact: up to which moment everything recorded has been applied."""
+    """The jobs around the journal. They share up to which moment all has been applied, and what need not be asked."""
 
     def __init__(self) -> None:
         self._applied_until: datetime | None = None
+        self._known = Known()
 
     async def apply_journal(self, ps: PlatformScope) -> int:
         """Apply the next groups of the journal, then forget them; how many events."""
         begun = utcnow()
         reading = await journal.read(ps, _WAIT)
-        await apply.apply(ps, reading.groups)
+        await apply.apply(ps, reading.groups, self._known)
         await journal.remove(ps, reading.groups)
         if reading.complete:
             self._applied_until = begun
         return sum(len(group.events) for group in reading.groups)
+
+    async def hear_changes(self, ps: PlatformScope) -> int:
+        """Forget what has changed; how much did."""
+        return await self._known.hear(ps, _WAIT)
 
     async def close_stale(self, ps: PlatformScope) -> int:
         """End the sessions that are silent, as far as the journal has been read; how many."""

@@ -42,6 +42,7 @@ def all_jobs() -> list[Job]:
     accounting = Accounting()
     return [
         Job("accounting", 0, accounting.apply_journal),
+        Job("changes", 0, accounting.hear_changes),
         Job("notes", 0.5, keep_notes),
         Job("kicks", 0.2, kick_oldest),
         Job("stale_sessions", 15, accounting.close_stale),

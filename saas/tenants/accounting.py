@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from hashlib import sha256
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from saas.values import from_epoch, new_id, normal_mac, normal_username, utcnow
@@ -88,16 +89,18 @@ _FACTS = (
     "user_name",
     "source",
 )
+_VALUES = attrgetter(*_FACTS)
+_NOTHING = ("", None)
 
 
-def session_key(nas_id: str, session_id: str, username: str) -> str:
+def session_key(tenant_id: str, nas_id: str, session_id: str, username: str) -> str:
     """What sessions are matched by: device, Acct-Session-Id and user name; not the id alone, which devices reuse."""
-    return sha256("\0".join((nas_id, session_id, normal_username(username))).encode()).hexdigest()[:32]
+    return sha256("\0".join((tenant_id, nas_id, session_id, normal_username(username))).encode()).hexdigest()[:32]
 
 
 def event_key(event: AcctEvent) -> str:
     """The key of the session that an event speaks of."""
-    return session_key(event.nas_id, event.session_id, event.username)
+    return session_key(event.tenant_id, event.nas_id, event.session_id, event.username)
 
 
 def stale_after(interim_interval: int) -> int:
@@ -113,6 +116,8 @@ def span(event: AcctEvent) -> tuple[datetime, datetime]:
 
 def match(rows: list[Row], event: AcctEvent) -> Row | None:
     """The session, among those of the event's key, whose life the event's span touches; the nearest start wins."""
+    if not rows:
+        return None
     started, at = span(event)
     touched = [row for row in rows if _touches(row, event, started, at) and not _restarted(row, event, started)]
     return min(touched, key=lambda row: abs(started - row["started_at"]), default=None)
@@ -149,6 +154,7 @@ def begin(event: AcctEvent) -> Row:
     now = utcnow()
     row: Row = {
         "_id": new_id("ses"),
+        "tenant_id": event.tenant_id,
         "key": event_key(event),
         "epoch": round(started.timestamp() * 1000),
         "open": True,
@@ -167,6 +173,9 @@ def begin(event: AcctEvent) -> Row:
         "stop_source": "",
         "terminate_cause": "",
         "session_time": 0,
+        "lasted": 0,
+        "charged_octets": 0,
+        "charged_seconds": 0,
         "input_octets": 0,
         "output_octets": 0,
         "input_packets": 0,
@@ -181,8 +190,8 @@ def begin(event: AcctEvent) -> Row:
         "created_at": now,
         "updated_at": now,
     }
-    row |= {name: getattr(event, name) for name in _FACTS}
-    fold(row, event)
+    row |= zip(_FACTS, _VALUES(event), strict=True)
+    _fold(row, event, started, at)
     return row
 
 
@@ -190,8 +199,12 @@ def fold(row: Row, event: AcctEvent) -> None:
     """Let an event take effect on its session's row. A second time it changes nothing."""
     started, at = span(event)
     _fold_facts(row, event, at)
+    _fold(row, event, started, at)
+
+
+def _fold(row: Row, event: AcctEvent, started: datetime, at: datetime) -> None:
     _fold_start(row, event, started)
-    _fold_usage(row, event)
+    _fold_usage(row, event, at)
     row["seen_at"] = max(row["seen_at"], at)
     if event.status == "stop":
         _fold_stop(row, event, at)
@@ -230,9 +243,8 @@ def _session_time(event: AcctEvent) -> int | None:
 
 def _fold_facts(row: Row, event: AcctEvent, at: datetime) -> None:
     newest = at >= row["seen_at"]
-    for name in _FACTS:
-        value = getattr(event, name)
-        if value not in ("", None) and (newest or row[name] in ("", None)):
+    for name, value in zip(_FACTS, _VALUES(event), strict=True):
+        if value not in _NOTHING and (newest or row[name] in _NOTHING):
             row[name] = value
 
 
@@ -261,7 +273,7 @@ def _reopen(row: Row, at: datetime) -> None:
     _flag(row, "reopened")
 
 
-def _fold_usage(row: Row, event: AcctEvent) -> None:
+def _fold_usage(row: Row, event: AcctEvent, at: datetime) -> None:
     seconds = _session_time(event)
     elapsed = None if seconds is None else seconds - row["session_time"]
     row["gigawords"] = row["gigawords"] or event.gigawords
@@ -272,6 +284,9 @@ def _fold_usage(row: Row, event: AcctEvent) -> None:
         packets = getattr(event, f"{name}_packets")
         row[f"{name}_packets"] = max(row[f"{name}_packets"], packets or 0)
     row["session_time"] = max(row["session_time"], seconds or 0)
+    if seconds is None and event.status != "start":  # a repeated Start is no proof of a life
+        seconds = int((at - row["started_at"]).total_seconds())
+    row["lasted"] = max(row["lasted"], seconds or 0)
     row["heard"] = row["heard"] or event.status != "start"
 
 

@@ -1,50 +1,55 @@
-"""From the journal to the sessions: events in order of arrival, in bulk for each tenant, each counted once.
+"""From the journal to the sessions: events in order of arrival, in bulk for all tenants, each counted once.
 
-Applying again changes nothing, and two appliers at once do no harm: rows are written only if they are still what was
-read. An event that cannot be applied goes to `dead_events` with its error, and stops neither its tenant nor others.
+A portion of events is one transaction: it reads the sessions concerned, lets the events take effect, takes what they
+used from their accounts (metering.py), and writes. Applying again changes nothing, and two appliers at once do no harm:
+one of them is refused and begins anew with what the other wrote. An event that cannot be applied goes to `dead_events`
+with its error, and stops neither its tenant nor others.
 """
 
 from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-from saas.errors import Conflict, Unavailable
-from saas.tenants import accounting, sessions, slots
+from saas.errors import Conflict, Taken, Unavailable
+from saas.store import Insert, Replace
+from saas.tenants import accounting, metering, sessions, slots
 from saas.tenants.accounting import AcctEvent, Row
 from saas.tenants.fanout import each_tenant
 from saas.tenants.journal import Group, encode
-from saas.tenants.scope import PlatformScope, Scope
+from saas.tenants.known import Known
+from saas.tenants.scope import SYSTEM, PlatformScope, Scope
 from saas.values import new_id, utcnow
 
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
+_PORTION = 2000  # events of one transaction
 _ROWS_A_KEY = 20  # recent sessions of a reused id that are looked at
 _STALE_BATCH = 500
-_ACCOUNT = ("_id", "username", "member_id", "agent_id")
+_REBOOTS = ("on", "off")
+_SEARCHED = ("framed_ip", "framed_ipv6", "calling_station_id", "tunnel_client")
+_ACCOUNT = ("tenant_id", "username", "member_id", "agent_id", *metering.FIELDS)
+
+Account = Mapping[str, Any]
+Apply = Callable[[Sequence[AcctEvent]], Awaitable[None]]
 
 
-async def apply(ps: PlatformScope, groups: Sequence[Group]) -> int:
+async def apply(ps: PlatformScope, groups: Sequence[Group], known: Known | None = None) -> int:
     """Let groups take effect; how many events could not and were put aside. Unavailable: repeat all of it."""
+    known = known or Known()
     buried = 0
     for group in groups:
         if group.error:
             await _bury(ps, "", group.data, group.error)
             buried += 1
-    by_tenant: dict[str, list[AcctEvent]] = defaultdict(list)
-    for group in groups:
-        for event in group.events:
-            by_tenant[event.tenant_id].append(event)
-    for tenant_id in await _gone(ps, by_tenant):
-        for event in by_tenant.pop(tenant_id):
-            await _bury(ps, tenant_id, encode([event]), "no such tenant")
-            buried += 1
-    buried += await each_tenant(ps, "accounting", by_tenant, partial(_apply_or_bury, ps))
+    events = [event for group in groups for event in group.events]
+    for first in range(0, len(events), _PORTION):
+        buried += await _apply_or_bury(ps, known, events[first : first + _PORTION])
     await slots.track(ps, [event for group in groups if not group.stream for event in group.events])
     return buried
 
@@ -67,32 +72,48 @@ async def close_stale(ps: PlatformScope, before: datetime) -> int:
         after = rows[-1]["stale_at"]
 
 
-async def _gone(ps: PlatformScope, by_tenant: Mapping[str, Any]) -> set[str]:
-    """The tenants that do not exist."""
-    found = await ps.db.tenants.find({"_id": {"$in": list(by_tenant)}}, limit=len(by_tenant) or 1, fields=["_id"])
-    return by_tenant.keys() - {tenant["_id"] for tenant in found}
-
-
-async def _apply_or_bury(ps: PlatformScope, scope: Scope, events: list[AcctEvent]) -> int:
+async def _apply_or_bury(ps: PlatformScope, known: Known, events: list[AcctEvent]) -> int:
+    """All at once; where that fails tenant by tenant, and where that fails one by one. How many were put aside."""
+    mark = known.begin()
+    intervals = await known.intervals(ps, {event.tenant_id for event in events})
+    sound = [event for event in events if event.tenant_id in intervals]
+    for event in events:
+        if event.tenant_id not in intervals:
+            await _bury(ps, event.tenant_id, encode([event]), "no such tenant")
+    do = partial(_apply_all, ps, known, mark, intervals)
     try:
-        await _apply_events(scope, events)
+        await do(sound)
+        return len(events) - len(sound)
+    except Unavailable:
+        raise
+    except Exception as error:
+        log.info("%d events cannot be applied at once: %s", len(sound), type(error).__name__)
+    by_tenant: dict[str, list[AcctEvent]] = defaultdict(list)
+    for event in sound:
+        by_tenant[event.tenant_id].append(event)
+    return len(events) - len(sound) + sum([await _apply_tenant(ps, do, each) for each in by_tenant.values()])
+
+
+async def _apply_tenant(ps: PlatformScope, do: Apply, events: list[AcctEvent]) -> int:
+    try:
+        await do(events)
         return 0
     except Unavailable:
         raise
     except Exception:
-        log.exception("tenant %s: its events are applied one by one", scope.tenant_id)
-    return sum([await _apply_one(ps, scope, event) for event in events])
+        log.exception("tenant %s: its events are applied one by one", events[0].tenant_id)
+    return sum([await _apply_one(ps, do, event) for event in events])
 
 
-async def _apply_one(ps: PlatformScope, scope: Scope, event: AcctEvent) -> int:
+async def _apply_one(ps: PlatformScope, do: Apply, event: AcctEvent) -> int:
     try:
-        await _apply_events(scope, [event])
+        await do([event])
         return 0
     except Unavailable:
         raise
     except Exception as error:
-        log.exception("tenant %s: an event of device %s is put aside", scope.tenant_id, event.nas_id)
-        await _bury(ps, scope.tenant_id, encode([event]), f"{type(error).__name__}: {error}")
+        log.exception("tenant %s: an event of device %s is put aside", event.tenant_id, event.nas_id)
+        await _bury(ps, event.tenant_id, encode([event]), f"{type(error).__name__}: {error}")
         return 1
 
 
@@ -105,47 +126,72 @@ async def _bury(ps: PlatformScope, tenant_id: str, data: bytes, error: str) -> N
         raise Unavailable(store="mongo") from failure
 
 
-async def _apply_events(scope: Scope, events: Sequence[AcctEvent]) -> None:
+async def _apply_all(
+    ps: PlatformScope, known: Known, mark: int, intervals: Mapping[str, int], events: Sequence[AcctEvent]
+) -> None:
     """Sessions' events in bulk, between the moments at which a device says that it has none left."""
-    batch: list[AcctEvent] = []
-    for event in events:
-        if event.status not in ("on", "off"):
-            batch.append(event)
-            continue
-        await _apply_to_sessions(scope, batch)
-        batch = []
-        _, at = accounting.span(event)
-        await sessions.close_of_nas(scope, event.nas_id, at, "NAS-Reboot", event.status)
-    await _apply_to_sessions(scope, batch)
+    for together, reboots in _rounds(events):
+        if together:
+            await _settle(ps, partial(_write, known, mark, intervals, together))
+        for event in reboots:
+            scope = ps.enter(await ps.db.tenants.get(event.tenant_id), SYSTEM)
+            _, at = accounting.span(event)
+            await sessions.close_of_nas(scope, event.nas_id, at, "NAS-Reboot", event.status)
 
 
-async def _apply_to_sessions(scope: Scope, events: Sequence[AcctEvent]) -> None:
+async def _settle(ps: PlatformScope, work: Callable[[PlatformScope], Awaitable[metering.Fallen]]) -> None:
     for _ in range(_ATTEMPTS):
-        if not events or await _try(scope, events):
-            return
+        try:
+            fallen = await ps.transaction(work)
+        except Taken:  # somebody else made one of the new sessions: begin anew with theirs
+            continue
+        await metering.tell(ps, fallen)
+        return
     raise Conflict("changed")
 
 
-async def _try(scope: Scope, events: Sequence[AcctEvent]) -> bool:
-    """Read the sessions concerned, let the events take effect, write: False when another writer was in between."""
-    keys = sorted({accounting.event_key(event) for event in events})
-    known = await scope.db.sessions.find({"key": {"$in": keys}}, limit=len(keys) * _ROWS_A_KEY)
-    before = {row["_id"]: dict(row) for row in known}
-    by_key: dict[str, list[Row]] = defaultdict(list)
-    for row in known:
-        by_key[row["key"]].append(row)
-    claims: dict[str, str] = {}  # account ids that events carry, by session id
-    interval = scope.tenant["parameters"]["interim_interval"]
+def _rounds(events: Iterable[AcctEvent]) -> Iterable[tuple[list[AcctEvent], list[AcctEvent]]]:
+    """Session events that may be taken together and the reboots behind them: each tenant's events in their order."""
+    rounds: list[tuple[list[AcctEvent], list[AcctEvent]]] = [([], [])]
+    reached: dict[str, int] = defaultdict(int)
     for event in events:
-        row = _take(by_key[accounting.event_key(event)], event, interval)
+        together, reboots = rounds[reached[event.tenant_id]]
+        if event.status not in _REBOOTS:
+            together.append(event)
+            continue
+        reboots.append(event)
+        reached[event.tenant_id] += 1
+        if reached[event.tenant_id] == len(rounds):
+            rounds.append(([], []))
+    return rounds
+
+
+async def _write(
+    known: Known, mark: int, intervals: Mapping[str, int], events: Sequence[AcctEvent], ps: PlatformScope
+) -> metering.Fallen:
+    """Read the sessions concerned, let the events take effect, write. Taken when another writer made a new one."""
+    keyed = [(accounting.event_key(event), event) for event in events]
+    keys = list({key for key, _ in keyed})
+    read = await ps.db.sessions.find({"key": {"$in": keys}}, limit=len(keys) * _ROWS_A_KEY)
+    before: dict[str, Row] = {row["_id"]: dict(row) for row in read}
+    books: dict[str, list[Row]] = defaultdict(list)
+    for row in read:
+        books[row["key"]].append(row)
+    claims: dict[str, str] = {}  # account ids that events carry, by session id
+    for key, event in keyed:
+        row = _take(books[key], event)
         if event.account_id:
             claims[row["_id"]] = event.account_id
-    rows = [row for found in by_key.values() for row in found]
-    await _own(scope, rows, claims)
-    return await sessions.save(scope, before, rows)
+    rows = [row for found in books.values() for row in found]
+    accounts = await _accounts(ps, known, mark, before, rows, claims)
+    changed = [row for row in rows if _finish(row, before.get(row["_id"]), intervals[row["tenant_id"]])]
+    fallen = await metering.take(ps, before, changed, accounts)
+    writes = [Replace(row) if row["_id"] in before else Insert(row) for row in changed]
+    await ps.db.sessions.bulk(writes, ordered=False)
+    return fallen
 
 
-def _take(rows: list[Row], event: AcctEvent, interval: int) -> Row:
+def _take(rows: list[Row], event: AcctEvent) -> Row:
     """Let an event take effect on one of its key's rows, or on a new one; the one concerned."""
     row = accounting.match(rows, event)
     if row is None:
@@ -153,33 +199,76 @@ def _take(rows: list[Row], event: AcctEvent, interval: int) -> Row:
         rows.append(row)
     else:
         accounting.fold(row, event)
-    row["stale_at"] = accounting.stale_at(row, interval)
-    row["search"] = accounting.search_texts(row)
-    newest = max(rows, key=lambda each: each["started_at"])
-    for other in rows:
-        if other["open"] and other is not newest:  # a device has one session under an id at a time
-            accounting.close(other, other["seen_at"], "Lost-Carrier", "reused")
+    if len(rows) > 1:
+        newest = max(rows, key=lambda each: each["started_at"])
+        for other in rows:
+            if other["open"] and other is not newest:  # a device has one session under an id at a time
+                accounting.close(other, other["seen_at"], "Lost-Carrier", "reused")
     return row
 
 
-async def _own(scope: Scope, rows: Sequence[Row], claims: Mapping[str, str]) -> None:
-    """Say whose sessions these are, where it is not known yet: by the claimed account, else by the user name."""
+def _finish(row: Row, before: Row | None, interval: int) -> bool:
+    """Complete a row; whether it differs from what was read."""
+    row["stale_at"] = accounting.stale_at(row, interval)
+    if before is None:
+        row["search"] = accounting.search_texts(row)
+        return True
+    if row == before:
+        return False
+    if any(row[name] != before[name] for name in _SEARCHED):
+        row["search"] = accounting.search_texts(row)
+    row |= {"version": before["version"] + 1, "updated_at": utcnow()}
+    return True
+
+
+async def _accounts(
+    ps: PlatformScope,
+    known: Known,
+    mark: int,
+    before: Mapping[str, Row],
+    rows: Sequence[Row],
+    claims: Mapping[str, str],
+) -> dict[str, Account]:
+    """The accounts whose limits matter, by id, once every session has its owner as far as there is one."""
     ownerless = [row for row in rows if not row["account_id"]]
-    wanted = sorted({claims[row["_id"]] for row in ownerless if row["_id"] in claims})
-    by_id = await _accounts(scope, "_id", wanted)
-    names = sorted({row["username"] for row in ownerless if claims.get(row["_id"]) not in by_id})
-    by_name = await _accounts(scope, "username", names)
+    wanted = {claims[row["_id"]] for row in ownerless if row["_id"] in claims}
+    wanted |= {
+        row["account_id"]
+        for row in rows
+        if row["account_id"] and not known.is_free(row["account_id"]) and row != before.get(row["_id"])
+    }
+    found: dict[str, Account] = {}
+    if wanted:
+        read = await ps.db.accounts.find({"_id": {"$in": list(wanted)}}, limit=len(wanted), fields=_ACCOUNT)
+        found = {account["_id"]: account for account in read}
+    await _own(ps, ownerless, claims, found)
+    for account in found.values():
+        if not metering.is_limited(account):
+            known.learn_free(account["_id"], account["tenant_id"], account["username"], mark)
+    return found
+
+
+async def _own(
+    ps: PlatformScope, ownerless: Sequence[Row], claims: Mapping[str, str], accounts: dict[str, Account]
+) -> None:
+    """Say whose sessions these are: by the account that an event carries, else by the user name."""
+    nameless: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))  # by tenant and user name
     for row in ownerless:
-        account = by_id.get(claims.get(row["_id"], "")) or by_name.get(row["username"])
-        if account is not None:
-            row |= {"account_id": account["_id"], "member_id": account["member_id"], "agent_id": account["agent_id"]}
+        account = accounts.get(claims.get(row["_id"], ""))
+        if account is not None and account["tenant_id"] == row["tenant_id"]:
+            _give(row, account)
+        elif row["username"]:
+            nameless[row["tenant_id"]][row["username"]].append(row)
+    for tenant_id, by_name in nameless.items():
+        filter = {"tenant_id": tenant_id, "username": {"$in": list(by_name)}}
+        for account in await ps.db.accounts.find(filter, limit=len(by_name), fields=_ACCOUNT):
+            accounts[account["_id"]] = account
+            for row in by_name[account["username"]]:
+                _give(row, account)
 
 
-async def _accounts(scope: Scope, field: str, values: list[str]) -> dict[str, Any]:
-    if not values:
-        return {}
-    found = await scope.db.accounts.find({field: {"$in": values}}, limit=len(values), fields=_ACCOUNT)
-    return {account[field]: account for account in found}
+def _give(row: Row, account: Account) -> None:
+    row |= {"account_id": account["_id"], "member_id": account["member_id"], "agent_id": account["agent_id"]}
 
 
 async def _close_stale_of(scope: Scope, rows: list[Row]) -> int:

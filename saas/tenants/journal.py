@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 _FORMAT = 1
 _POOLS = "pools"  # the set of pools that have written
 _PATIENCE = 1.0  # seconds that Redis gets before the other store is used: devices repeat after three
-_STREAM_LIMIT = 32  # groups read from a stream at a time
+_STREAM_LIMIT = 64  # groups fetched from a stream at a time
+_ENOUGH = 4000  # events that are read from a stream before they are applied
 _FALLBACK_LIMIT = 32
 _NOTES_KEPT = 20_000
 
@@ -178,12 +179,26 @@ async def _read_streams(ps: PlatformScope, wait: float) -> tuple[list[Group], li
     """The groups of all streams, the streams that may have more, and whether Redis answered at all."""
     try:
         found = await ps.kv.oldest([_stream(pool) for pool in await pools(ps)], _STREAM_LIMIT, wait)
+        sources = [await _read_stream(ps, name, entries) for name, entries in found.items()]
     except Unavailable:
         await asyncio.sleep(wait)
         return [], [], False
-    sources = [[_group(name, entry.id, entry.data) for entry in entries] for name, entries in found.items()]
-    full = [source for source in sources if len(source) == _STREAM_LIMIT]
-    return [group for source in sources for group in source], full, True
+    return [group for source, _ in sources for group in source], [source for source, more in sources if more], True
+
+
+async def _read_stream(ps: PlatformScope, name: str, entries: list[Entry]) -> tuple[list[Group], bool]:
+    """The stream's first groups until it is enough, and whether there may be more; `entries` are the first of all."""
+    groups: list[Group] = []
+    events = 0
+    while True:
+        for entry in entries:
+            if events >= _ENOUGH:
+                return groups, True
+            groups.append(_group(name, entry.id, entry.data))
+            events += len(groups[-1].events)
+        if len(entries) < _STREAM_LIMIT:
+            return groups, False
+        entries = (await ps.kv.oldest([name], _STREAM_LIMIT, 0, groups[-1].id)).get(name, [])
 
 
 def _group(stream: str, group_id: str, data: bytes, received: float = 0.0) -> Group:

@@ -32,6 +32,8 @@ class Session(TypedDict):
     device), "on" / "off" (it rebooted), "stale", "clear" (an operator), "disconnect" (the device knew of no such
     session), "reused" (it began another one under the same id). `terminate_cause` by its name in RFC 2866. `flags`:
     "reopened", "counter_wrapped", "counter_reset", "counter_regressed". `account_id`, `member_id`: "" when unknown.
+    `lasted`: the most seconds it was ever known to last; `charged_octets`, `charged_seconds`: what of it was taken
+    from its account's quota (saas/tenants/metering.py).
     """
 
     _id: str
@@ -54,6 +56,9 @@ class Session(TypedDict):
     stop_source: str
     terminate_cause: str
     session_time: int
+    lasted: int
+    charged_octets: int
+    charged_seconds: int
     input_octets: int
     output_octets: int
     input_packets: int
@@ -90,7 +95,8 @@ class ClearForm(Form):
     nas_id: str = Field(min_length=1, max_length=64, title=N_("Device"), json_schema_extra={"widget": "nas"})
 
 
-_INTERNAL = {"tenant_id", "key", "epoch", "stale_at", "input_base", "output_base", "heard", "gigawords", "search"}
+_COUNTING = {"input_base", "output_base", "heard", "gigawords", "lasted"}
+_INTERNAL = {"tenant_id", "key", "epoch", "stale_at", "search"} | _COUNTING
 
 
 def to_dict(session: Session) -> dict[str, Any]:

@@ -250,10 +250,10 @@ class Network:
 
 
 @pytest.fixture
-async def network(ps: PlatformScope, stores: StoreUrls) -> AsyncIterator[Network]:
+async def network(ps: PlatformScope, stores: StoreUrls, database: str) -> AsyncIterator[Network]:
     """A platform's scope whose stores can be cut off."""
     async with plugged(stores.mongo_url) as mongo, plugged(stores.redis_url) as redis:
-        store, kv = await Store.open(mongo.url, "test"), await Kv.open(redis.url)
+        store, kv = await Store.open(mongo.url, database), await Kv.open(redis.url)
         far = platform_scope(Services(store, kv, ps.services.keys, ps.services.mailer))
         yield Network(far, redis, mongo)
         await kv.close()

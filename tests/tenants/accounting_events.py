@@ -31,7 +31,9 @@ async def make_tenant(ps: PlatformScope, *, pool: str = "shared", interim_interv
     return ps.enter(tenant, ps.actor)
 
 
-async def make_account(scope: Scope, username: str, member_id: str = "mem_1", agent_id: str | None = None) -> str:
+async def make_account(
+    scope: Scope, username: str, member_id: str = "mem_1", agent_id: str | None = None, **values: Any
+) -> str:
     """An account's row, as far as accounting reads it; its id."""
     row = {
         "_id": new_id("acc"),
@@ -39,8 +41,16 @@ async def make_account(scope: Scope, username: str, member_id: str = "mem_1", ag
         "member_id": member_id,
         "agent_id": agent_id,
         "created_at": utcnow(),
+        "plan_id": "",
     }
-    return str((await scope.db.accounts.insert(row))["_id"])
+    return str((await scope.db.accounts.insert(row | values))["_id"])
+
+
+async def make_limited(scope: Scope, username: str, counted: str = "both", **left: int | None) -> str:
+    """An account with these `octets_left` and `seconds_left`, on a plan of its own; its id."""
+    plan = await scope.db.plans.insert({"_id": new_id("pln"), "name": new_id("name"), "counted": counted})
+    limits = {"octets_left": None, "seconds_left": None} | left
+    return await make_account(scope, username, plan_id=plan["_id"], **limits)
 
 
 def event(status: str, at: float, /, tenant_id: str = "ten_1", **values: Any) -> AcctEvent:

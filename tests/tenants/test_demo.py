@@ -45,7 +45,7 @@ async def test_a_dataset_is_deterministic_and_may_grow(ps: PlatformScope) -> Non
         assert (await scope.db.accounts.count(), await scope.db.members.count()) == (12, 2)
         record = (await accounts.login_records(ps, [(scope.tenant_id, "u000011")]))[scope.tenant_id, "u000011"]
         assert record.nt_hash == security.nt_hash("p000011")
-        assert (record.concurrency, record.expires_at) == (0, None)
+        assert (record.concurrency, record.expires_at) == (0, demo.EXPIRES.timestamp())
         rows = await scope.db.nas.find()
         identifiers |= {row["identifier"] for row in rows}
         assert {scope.unseal(row["sealed_secret"]) for row in rows} <= {f"secret-{n:04d}" for n in range(5)}

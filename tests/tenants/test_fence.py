@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from saas.embedded import StoreUrls
 from saas.errors import Conflict, NotFound, Taken
 from saas.schema import COLLECTIONS
 from saas.store import FenceError, Insert, Store, Update
+from saas.values import new_id
 from tests.world import World
 
 
@@ -147,3 +149,13 @@ async def test_names_are_unique_in_a_tenant_and_identifiers_in_the_cloud(world: 
         await world.acme.scope.db.nas.insert(row)
     assert taken.value.fields == {"identifier": "taken"}
     assert world.acme.account["username"] == world.zeta.account["username"]
+
+
+async def test_the_url_may_name_the_database(stores: StoreUrls) -> None:
+    named = await Store.open(stores.mongo_url.replace("/?", "/elsewhere?"))
+    same = await Store.open(stores.mongo_url, "elsewhere")
+    row = {"_id": new_id("own"), "email": "a@example.com"}
+    await named.platform().cloud_accounts.insert(row)
+    assert await same.platform().cloud_accounts.one({"_id": row["_id"]})
+    for store in (named, same):
+        store.close()

@@ -91,9 +91,9 @@ async def test_without_redis_the_other_store_takes_them(ps: PlatformScope, cable
     assert await journal.backlog(ps) == 0
 
 
-async def test_without_any_store_it_is_not_recorded(stores: StoreUrls, ps: PlatformScope) -> None:
+async def test_without_any_store_it_is_not_recorded(stores: StoreUrls, database: str, ps: PlatformScope) -> None:
     async with plugged(stores.redis_url) as redis_cable, plugged(stores.mongo_url) as mongo_cable:
-        kv, store = await Kv.open(redis_cable.url), await Store.open(mongo_cable.url, "test")
+        kv, store = await Kv.open(redis_cable.url), await Store.open(mongo_cable.url, database)
         cut = platform_scope(Services(store, kv, ps.keys))
         await journal.record(cut, "shared", [event("start", 0)])
         await redis_cable.pull()

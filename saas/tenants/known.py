@@ -1,0 +1,84 @@
+"""What the accounting job need not ask again, as long as it hears of every change; forgotten when one was missed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from saas.kv import Change
+from saas.tenants.scope import PlatformScope
+
+_KEPT = 200_000  # accounts
+_AT_ONCE = 1000  # changes heard in one go
+
+
+class Known:
+    """Interim intervals of tenants, and the accounts that have no limits. Empty at every `begin` unless it hears."""
+
+    def __init__(self) -> None:
+        self._intervals: dict[str, int] = {}
+        self._free: dict[str, tuple[str, str]] = {}  # tenant and user name of accounts, by id
+        self._ids: dict[tuple[str, str], str] = {}
+        self._news: AsyncIterator[Change | None] | None = None
+        self._hears = False
+        self._heard = 0
+
+    async def hear(self, ps: PlatformScope, wait: float) -> int:
+        """Forget what has changed, until nothing comes for `wait` seconds; how much did. Unavailable: all forgotten."""
+        if self._news is None:
+            self._news = ps.kv.news(wait)
+        heard = self._heard
+        try:
+            async for change in self._news:
+                if change is None:
+                    self._hears = True
+                    break
+                self._forget(change)
+                if self._heard >= heard + _AT_ONCE:
+                    break
+        except BaseException:
+            self._news, self._hears = None, False
+            raise
+        return self._heard - heard
+
+    def begin(self) -> int:
+        """A mark for `learn_free`, to be taken before anything is read."""
+        if not self._hears:
+            self._clear()
+        return self._heard
+
+    async def intervals(self, ps: PlatformScope, tenant_ids: Iterable[str]) -> Mapping[str, int]:
+        """Each tenant's interim interval in seconds; those that are missing do not exist."""
+        mark, wanted = self._heard, set(tenant_ids)
+        unknown = list(wanted - self._intervals.keys())
+        if not unknown:
+            return self._intervals
+        rows = await ps.db.tenants.find({"_id": {"$in": unknown}}, limit=len(unknown), fields=["parameters"])
+        found = {row["_id"]: int(row["parameters"]["interim_interval"]) for row in rows}
+        if mark == self._heard:
+            self._intervals |= found
+        return self._intervals | found
+
+    def is_free(self, account_id: str) -> bool:
+        """Whether the account is known to have no limits."""
+        return account_id in self._free
+
+    def learn_free(self, account_id: str, tenant_id: str, username: str, mark: int) -> None:
+        """An account has no limits, unless something changed since `mark`."""
+        if mark != self._heard or not self._hears:
+            return
+        if len(self._free) >= _KEPT:
+            self._clear()
+        self._free[account_id] = tenant_id, username
+        self._ids[tenant_id, username] = account_id
+
+    def _forget(self, change: Change) -> None:
+        self._heard += 1
+        if change.kind == "account":
+            self._free.pop(self._ids.pop((change.tenant_id, change.key), ""), None)
+        elif change.kind == "tenant":
+            self._intervals.pop(change.tenant_id, None)
+
+    def _clear(self) -> None:
+        self._intervals.clear()
+        self._free.clear()
+        self._ids.clear()
