@@ -16,7 +16,8 @@ The map of the house; a new file goes where its sentence is.
     store.py        the only door to MongoDB: the fence, transactions, migrations
     migrations.py   changes to stored data that came with a version
     kv.py           the only door to Redis: sessions, limits, leases, streams, changes
-    security.py     the only door to cryptography: password hashes, sealed secrets, signatures
+    security.py     the door to cryptography: password hashes, sealed secrets, signatures
+    certs.py        X.509 certificates: the second door to cryptography
     outbound.py     the only door to foreign servers: mail
 
     tenants/        the domain: one noun a file; document shape, form, operations
@@ -24,7 +25,7 @@ The map of the house; a new file goes where its sentence is.
     jobs/           time: thin loops over operations, one leader
     handlers/       HTTP: routes, pages, forms
 
-Direction: __main__ -> handlers | radius | jobs -> tenants -> store, kv, security, outbound -> values, errors.
+Direction: __main__ -> handlers | radius | jobs -> tenants -> store, kv, security, certs, outbound -> values, errors.
 The three fronts never import one another; they meet in operations.
 """
 

@@ -126,6 +126,7 @@ async def worker(settings: Settings, args: argparse.Namespace) -> int:
         bind=settings.bind,
         auth_port=args.auth_port or settings.auth_port,
         acct_port=args.acct_port or settings.acct_port,
+        radsec_port=(args.radsec_port if args.auth_port else settings.radsec_port) or None,
         public_host=settings.public_host,
         dedicated=args.kind == "dedicated",
         tenant_rate=settings.tenant_rate,

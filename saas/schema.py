@@ -77,6 +77,7 @@ COLLECTIONS: dict[str, Collection] = {
     "journal": Collection(()),
     "dead_events": Collection((), (Index(_newest("tenant_id")),)),
     "migrations": Collection(()),
+    "installation": Collection(()),  # what the whole installation has one of
     # a tenant's
     "audit": Collection(
         _TENANT,
@@ -102,6 +103,12 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("address")),
         ),
         cloud_wide=("identifier",),
+    ),
+    "authorities": Collection(_TENANT, (Index(_newest("tenant_id")),)),
+    "certificates": Collection(
+        _TENANT,
+        (Index(_up("fingerprint"), unique=True), Index(_newest("tenant_id", "nas_id"))),
+        cloud_wide=("fingerprint",),  # the engine finds tenant and device by it
     ),
     "plans": Collection(
         _TENANT,

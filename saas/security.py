@@ -1,4 +1,4 @@
-"""The only door to cryptography: password hashes, sealed secrets, signatures.
+"""The door to cryptography: password hashes, sealed secrets, signatures. X.509 stands in certs.py.
 
 Keys are derived from the one secret key of the installation, one for each purpose, so that none can stand in for
 another.

@@ -47,7 +47,7 @@ _TITLES: Mapping[str, str] = {
     "seconds_left": N_("Online time left"),
     "status": N_("Status"),
     "tier": N_("Tier"),
-    "until": N_("Until"),
+    "until": N_("Answers until"),
 }
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 _OCTETS = ("octets", "octets_left")

@@ -34,10 +34,21 @@ _ELSE: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
         N_("The session goes on. Likely causes:"),
         _NO_ANSWER,
     ),
+    "radsec_timeout": (
+        N_("The device did not answer down its RadSec connection."),
+        N_("The session goes on. Likely causes:"),
+        (
+            N_("Dynamic authorization (CoA, Disconnect-Request) is switched off on the device."),
+            N_("The device's RadSec client takes no requests: radsecproxy, for one, drops them."),
+        ),
+    ),
     "unreachable": (
         N_("The device's address is not known."),
         N_("The session goes on. What to do:"),
-        (N_("Give the device a fixed address or a dynamic name, or wait for its next packet."),),
+        (
+            N_("Give the device a fixed address or a dynamic name, or wait for its next packet."),
+            N_("A device that is known by its certificate alone is reached while it is connected."),
+        ),
     ),
     "no_engine": (
         N_("No RADIUS engine took the request."),

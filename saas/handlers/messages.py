@@ -63,6 +63,7 @@ ERROR: Mapping[str, str] = {
     "shared_pool": N_("The shared pool always stays."),
     "shared_ports": N_("The ports of the shared pool are those of the settings."),
     "retired": N_("This is retired."),
+    "certificate_ended": N_("This certificate has expired or been revoked already."),
     "in_use": N_("This is in use and cannot be removed."),
     "limit": N_("Too many attempts. Please wait a moment and try again."),
     "tier_limit": N_("The limit of your tier is reached."),
@@ -87,6 +88,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "pending": (N_("Not active yet"), "blue"),
     "suspended": (N_("Suspended"), "orange"),
     "expired": (N_("Expired"), "orange"),
+    "expiring": (N_("Expires soon"), "orange"),
     "silent": (N_("Silent"), "orange"),
     "disabled": (N_("Disabled"), "gray"),
     "offline": (N_("Offline"), "gray"),
@@ -95,6 +97,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "stopped": (N_("Stopped"), "red"),
     "port_taken": (N_("Port taken"), "red"),
     "refused": (N_("Refused"), "red"),
+    "revoked": (N_("Revoked"), "red"),
     "down": (N_("Not running"), "red"),
 }
 TITLE: Mapping[int, str] = {

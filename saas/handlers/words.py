@@ -62,7 +62,10 @@ SESSION_FLAGS: Mapping[str, str] = {
 DROPS: Mapping[str, tuple[str, str]] = {
     "bad_authenticator": (
         N_("Wrong shared secret"),
-        N_("Copy the shared secret to the device again: the two differ, if only by a space or a letter."),
+        N_(
+            "Copy the shared secret to the device again: the two differ, if only by a space or a letter. "
+            "Over RadSec the secret is always the word radsec."
+        ),
     ),
     "secret_mismatch": (
         N_("Wrong shared secret"),
@@ -80,6 +83,16 @@ DROPS: Mapping[str, tuple[str, str]] = {
         N_("Too many packets"),
         N_("This system's devices send more than its share. Look for one that repeats itself or guesses passwords."),
     ),
+    "bad_length": (N_("Not RADIUS"), N_("What came down the RadSec connection is not RADIUS. It was closed.")),
+    "bad_attribute": (
+        N_("Malformed packet"),
+        N_("An attribute is cut off or too short. See for an update of the device."),
+    ),
+    "unknown_code": (
+        N_("Unknown kind of packet"),
+        N_("The device sends something that is neither log-in nor accounting."),
+    ),
+    "unexpected_answer": (N_("Answer to nothing"), N_("The device answered a request twice, or too late.")),
     "tenant_disabled": (N_("System stopped"), N_("This system is stopped. Please ask the platform.")),
     "bad_request": (N_("Incomplete request"), N_("The device leaves out what a log-in needs, such as the user name.")),
     "duplicate_in_flight": (
@@ -91,15 +104,17 @@ DROPS: Mapping[str, tuple[str, str]] = {
 }
 # What an unknown device did: why the engine could not tell whose packet it was.
 _UNPROVEN = ("bad_authenticator", "missing_message_authenticator", "unproven_proxy_state")
-UNKNOWN_CAUSES: Mapping[str, str] = {"unknown_nas": N_("Not registered"), **{key: DROPS[key][0] for key in _UNPROVEN}}
+UNKNOWN_CAUSES: Mapping[str, str] = {
+    "unknown_nas": N_("Not registered"),
+    "unknown_certificate": N_("Certificate revoked, expired or unknown"),
+    **{key: DROPS[key][0] for key in _UNPROVEN},
+}
 # Every drop reason of the engine in a few words: of devices, of strangers, and of octets that are no packet.
 DROPPED: Mapping[str, str] = {
     **UNKNOWN_CAUSES,
     **{key: words for key, (words, _) in DROPS.items()},
     "too_short": N_("Not a RADIUS packet"),
-    "bad_length": N_("Wrong length"),
-    "bad_attribute": N_("Broken attribute"),
-    "unknown_code": N_("Not for this port"),
+    "tls_handshake": N_("TLS handshake failed"),
     "internal_error": N_("Error on our side"),
 }
 # RFC 2866 section 5.10.
@@ -153,6 +168,8 @@ ACTOR_KINDS: Mapping[str, str] = {
 }
 NOUNS: Mapping[str, str] = {
     "account": N_("Account"),
+    "authority": N_("Certificate authority"),
+    "certificate": N_("Certificate"),
     "cloud_account": N_("Cloud account"),
     "group": N_("Operator group"),
     "member": N_("Member"),
@@ -171,6 +188,10 @@ ACTIONS: Mapping[str, str] = {
     "account.password": N_("Changed an account's password"),
     "account.release": N_("Released an account's binding"),
     "account.reveal_password": N_("Looked at an account's password"),
+    "authority.create": N_("Made the system's certificate authority"),
+    "certificate.create": N_("Issued a certificate"),
+    "certificate.renew": N_("Renewed a certificate"),
+    "certificate.revoke": N_("Revoked a certificate"),
     "cloud_account.create": N_("Created a cloud account"),
     "cloud_account.own_password": N_("Changed the own password"),
     "group.create": N_("Added an operator group"),

@@ -21,6 +21,8 @@ known waits for no store.
     guard.py           wrong passwords, and when no more are tested
     auth.py            Access-Request
     acct.py            Accounting-Request
+    radsec.py          RADIUS over TLS: who is let in, and whose request it is
+    connections.py     one RadSec connection: packets in, answers out, requests of ours down it
     coa.py             Disconnect-Request
     commands.py        what consoles ask of the pool
     counters.py        what was counted

@@ -2,6 +2,9 @@
 
 A retransmission is the same octets under the same identifier, as long as the request lasts; a new request takes the
 next identifier of that device, because some devices answer a repeated one from memory.
+
+Where the device has a RadSec connection, the request goes down that one instead (draft-ietf-radext-reverse-coa): so a
+device behind NAT is reached.
 """
 
 from __future__ import annotations
@@ -11,8 +14,8 @@ import secrets
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, Protocol
 
 from saas.radius.authenticators import Secret, keyed_request, parse_reply
 from saas.radius.codec import DISCONNECT_ACK, DISCONNECT_NAK, DISCONNECT_REQUEST, BadPacket, Packet, attribute
@@ -25,14 +28,25 @@ GIVE_UP_AT: Final = 3.0
 
 
 class Outcome(NamedTuple):
-    """`result`: "ack", "nak", "timeout" or "unreachable"; `error_cause`: of RFC 5176 section 3.5, or None;
-    `attempts`: how often it was sent; `rtt_ms`: from the last sending to the answer.
+    """`result`: "ack", "nak", "timeout", "radsec_timeout" (none down its connection) or "unreachable"; `error_cause`:
+    of RFC 5176 section 3.5, or None; `attempts`: how often it was sent; `rtt_ms`: from the last sending to the answer.
     """
 
     result: str
     error_cause: int | None = None
     attempts: int = 0
     rtt_ms: int | None = None
+
+
+class Down(Protocol):
+    """A device's connection, as a way for requests to it."""
+
+    async def ask(self, code: int, attributes: bytes) -> Outcome:
+        """Send a request of this code and wait for its answer."""
+
+
+def _not_connected(nas_id: str) -> Down | None:
+    return None
 
 
 class _Waiting(NamedTuple):
@@ -45,9 +59,17 @@ class Disconnector:
     """Sends Disconnect-Requests from a socket of its own, any number at a time. Made and used on a running loop."""
 
     def __init__(
-        self, host: str = "0.0.0.0", send_at: Sequence[float] = SEND_AT, give_up_at: float = GIVE_UP_AT
+        self,
+        host: str = "0.0.0.0",
+        send_at: Sequence[float] = SEND_AT,
+        give_up_at: float = GIVE_UP_AT,
+        connection: Callable[[str], Down | None] = _not_connected,
     ) -> None:
-        """`host` is the local address to send from; `send_at` and `give_up_at` are seconds after the first try."""
+        """`host` is the local address to send from; `send_at` and `give_up_at` are seconds after the first try.
+
+        `connection` finds the RadSec connection of a device by its id.
+        """
+        self._connection = connection
         self._socket = bind(host, 0)
         self._send_at = send_at
         self._give_up_at = give_up_at
@@ -66,15 +88,12 @@ class Disconnector:
 
         The answer may come from another address: its identifier and its proof say whose it is.
         """
+        attributes = identification(device.vendor, session) + attribute("Event-Timestamp", int(time.time()))
+        if (down := self._connection(device.id)) is not None:
+            return await down.ask(DISCONNECT_REQUEST, attributes)
         secret = Secret(device.secret)
         number = self._number(host, device.coa_port)
-        octets = keyed_request(
-            DISCONNECT_REQUEST,
-            number,
-            secret,
-            identification(device.vendor, session) + attribute("Event-Timestamp", int(time.time())),
-            prove=True,
-        )
+        octets = keyed_request(DISCONNECT_REQUEST, number, secret, attributes, prove=True)
         waiting = _Waiting(octets, secret, self._loop.create_future())
         self._waiting[number].append(waiting)
         try:

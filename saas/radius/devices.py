@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 from saas.radius.identify import Table
@@ -18,14 +18,20 @@ from saas.tenants import nas
 from saas.tenants.nas import Device
 from saas.tenants.scope import Change, PlatformScope
 
+Read = Callable[[Collection[str]], Awaitable[None]]
+
 
 class Devices:
     """Keeps a table right. `changed` and `missed` say what is stale; `follow` and `resolve` run for ever."""
 
-    def __init__(self, ps: PlatformScope, pool: str, table: Table, names: Names | None = None) -> None:
+    def __init__(
+        self, ps: PlatformScope, pool: str, table: Table, read: Read | None = None, names: Names | None = None
+    ) -> None:
+        """`read` is told of the tenants whose devices were read; what it raises counts as not read."""
         self._ps = ps
         self._pool = pool
         self._table = table
+        self._read = read
         self._names = names or Names()
         self._stale: dict[str, set[str] | None] = {}  # tenant -> its devices; None: all of them
         self._all_stale = False
@@ -89,11 +95,14 @@ class Devices:
 
     async def _read_everything(self) -> None:
         known = {nas_id: nas.device for nas_id, nas in self._table.devices.items()}
+        before = self._table.tenant_ids()
         seen: set[str] = set()
         async for device in nas.engine_devices(self._ps, self._pool, known):
             seen.add(device.id)
             self._put(device)
         self._remove(known.keys() - seen)
+        if self._read is not None:
+            await self._read(before | self._table.tenant_ids())
 
     async def _read_stale(self) -> None:
         self._news.clear()
@@ -111,6 +120,8 @@ class Devices:
             self._put(device)
         before = self._table.ids_of(tenant_id) if nas_ids is None else nas_ids
         self._remove(set(before) - {device.id for device in found})
+        if self._read is not None:
+            await self._read({tenant_id})
 
     def _put(self, device: Device) -> None:
         known = self._table.devices.get(device.id)

@@ -14,7 +14,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,19 +29,21 @@ from saas.radius.coa import Disconnector
 from saas.radius.commands import Commands
 from saas.radius.counters import Counters, memory
 from saas.radius.devices import Devices
-from saas.radius.gate import Gate
+from saas.radius.gate import Gate, Handler
 from saas.radius.identify import Table
 from saas.radius.logins import LIMIT as CACHED
 from saas.radius.logins import Logins
 from saas.radius.notes import Notes
+from saas.radius.radsec import LIMITS, Limits, Radsec
 from saas.radius.server import Listener
 from saas.radius.tokens import Tokens
-from saas.tenants import accounts, engines, journal
+from saas.tenants import accounts, certificates, engines, journal, reverse
 from saas.tenants.engines import DeviceCount, EngineReport
 from saas.tenants.scope import Change, PlatformScope
 
 BEAT: Final = 3.0  # seconds between heartbeats
 NOTE: Final = 1.0  # seconds between hand-overs of refusals and unknown devices
+RENEW: Final = 86_400.0  # seconds between certificates of the RadSec port, each good for a year
 RETRY: Final = 1.0  # seconds after a store was away
 QUIET: Final = 60.0  # seconds between two words about a store that stays away
 PATIENCE: Final = 5.0  # seconds at start until changes must be heard of
@@ -55,8 +57,8 @@ _log = logging.getLogger(__name__)
 class EngineSettings:
     """Where a worker listens and for whom. `public_host` is what devices are told; port 0 takes a free one.
 
-    `tenant_rate`: packets a second that one tenant may send to a port of this worker, 0 is without limit.
-    `cached_accounts`: how many accounts the worker remembers.
+    Without `radsec_port` there is no RADIUS over TLS. `tenant_rate`: packets a second that one tenant may send to a
+    port of this worker, 0 is without limit. `cached_accounts`: how many accounts the worker remembers.
     """
 
     pool: str
@@ -64,6 +66,8 @@ class EngineSettings:
     auth_port: int
     acct_port: int
     public_host: str = ""
+    radsec_port: int | None = None
+    radsec_limits: Limits = LIMITS
     reject_delay: float = REJECT_DELAY
     tenant_rate: float = 0.0
     cached_accounts: int = CACHED
@@ -83,11 +87,15 @@ class Engine:
         tokens = Tokens(ps.keys.key("radius-class"))
         self._auth = Auth(ps, self._logins, tokens, self.counters, self._notes, settings.reject_delay)
         self._acct = Acct(ps, settings.pool, self._logins, tokens, self.counters)
-        self._gate = Gate(self.counters, self._notes, {"auth": self._auth, "acct": self._acct}, settings.tenant_rate)
+        handlers: dict[str, Handler] = {"auth": self._auth, "acct": self._acct}
+        self._gate = Gate(self.counters, self._notes, handlers, settings.tenant_rate)
         self._gate.table = Table(dedicated=settings.dedicated)
-        self._devices = Devices(ps, settings.pool, self._gate.table)
-        self._disconnector = Disconnector(settings.bind)
-        self._commands = Commands(ps, settings.pool, self._gate, self._disconnector)
+        self._radsec = Radsec(self._gate, handlers, self.counters, self._notes, settings.radsec_limits)
+        self._devices = Devices(ps, settings.pool, self._gate.table, self._trust)
+        self._held: set[tuple[str, str]] = set()
+        self._said_at = 0.0
+        self._disconnector = Disconnector(settings.bind, connection=self._radsec.connection)
+        self._commands = Commands(ps, settings.pool, self.worker, self._gate, self._radsec, self._disconnector)
         self._subscribed = asyncio.Event()
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -103,6 +111,11 @@ class Engine:
     def acct_port(self) -> int:
         """The bound accounting port."""
         return self._listeners[1].port
+
+    @property
+    def radsec_port(self) -> int:
+        """The bound port of RADIUS over TLS, 0 without one."""
+        return self._radsec.port
 
     @property
     def table(self) -> Table:
@@ -123,9 +136,11 @@ class Engine:
     ) -> None:
         for listener in self._listeners:
             listener.pause()
+        self._radsec.pause()
         await self._auth.drain()
         await self._acct.drain()
         await self._commands.drain()
+        await reverse.hold(self._ps, self.worker, (), self._held)
         await self._hand_over()
         await self._beat("draining")
         await self._end()
@@ -139,6 +154,12 @@ class Engine:
         await self._devices.read_all()
         for kind, port in (("auth", settings.auth_port), ("acct", settings.acct_port)):
             self._listeners.append(Listener(kind, settings.bind, port, self._gate.receive))
+        if settings.radsec_port is not None:
+            await self._show_certificate()
+            self._radsec.listen(settings.bind, settings.radsec_port)
+            self._keep(partial(self._every, RENEW, self._show_certificate))
+            self._keep(partial(self._every, NOTE, self._say_held))
+            self._keep(self._commands.run_handed)
         for listener in self._listeners:
             listener.start()
         self._keep(self._devices.follow)
@@ -148,15 +169,17 @@ class Engine:
         self._keep(partial(self._every, BEAT, partial(self._beat, "running")))
         await self._beat("running")
         _log.info(
-            "pool %s on %s: authentication %d, accounting %d",
+            "pool %s on %s: authentication %d, accounting %d, RadSec %d",
             settings.pool,
             settings.bind,
             self.auth_port,
             self.acct_port,
+            self.radsec_port,
         )
 
     async def _end(self) -> None:
         await tasks.end(self._tasks)
+        await self._radsec.close()
         for listener in self._listeners:
             listener.close()
         self._disconnector.close()
@@ -217,6 +240,22 @@ class Engine:
             self._logins.tenant_changed(change.tenant_id)
         self._devices.changed(change)
 
+    async def _trust(self, tenant_ids: Collection[str]) -> None:
+        """These tenants' devices were read: what they show down RadSec connections may have changed with them."""
+        if self._settings.radsec_port is not None:
+            self._radsec.fill(tenant_ids, self.table.devices, await certificates.engine_trust(self._ps, tenant_ids))
+
+    async def _show_certificate(self) -> None:
+        host = self._settings.public_host or self._settings.bind
+        self._radsec.present(await certificates.server_certificate(self._ps, host))
+
+    async def _say_held(self) -> None:
+        """Whose connections are here: at once when that changed, and again before it is forgotten."""
+        held = self._radsec.held()
+        if held != self._held or time.monotonic() >= self._said_at + BEAT:
+            await reverse.hold(self._ps, self.worker, held, self._held - held)
+            self._held, self._said_at = held, time.monotonic()
+
     # what is told
 
     async def _hand_over(self) -> None:
@@ -236,7 +275,7 @@ class Engine:
             host=settings.public_host or settings.bind,
             auth_port=self.auth_port,
             acct_port=self.acct_port,
-            radsec_port=0,
+            radsec_port=self.radsec_port,
             state=state,
             version=__version__,
             started_at=self._started_at,

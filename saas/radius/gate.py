@@ -2,7 +2,8 @@
 
 Drop reasons, stable keys: too_short, bad_length, bad_attribute, unknown_code, duplicate_in_flight, unknown_nas,
 bad_authenticator, missing_message_authenticator, unproven_proxy_state, rate_limited (here); secret_mismatch,
-bad_request, store_unavailable, overload, internal_error (auth.py, acct.py).
+bad_request, store_unavailable, overload, internal_error (auth.py, acct.py); tls_handshake, unknown_certificate,
+unexpected_answer (radsec.py, where overload also counts connections that were not taken).
 """
 
 from __future__ import annotations
@@ -76,8 +77,8 @@ class Gate:
     ) -> None:
         """`handlers`: by kind of listener, "auth" and "acct". `tenant_rate`: see Lanes, for each kind."""
         self.table = Table()
-        self._duplicates = Duplicates()
-        self._lanes = {kind: Lanes(tenant_rate) for kind in handlers}
+        self.duplicates = Duplicates()
+        self.lanes = {kind: Lanes(tenant_rate) for kind in handlers}
         self._counters = counters
         self._notes = notes
         self._handlers = handlers
@@ -100,7 +101,7 @@ class Gate:
 
     def _admit(self, listener: Listener, data: bytes, address: Address, now: float) -> Request | None:
         key = (address, data[:HEADER])
-        known = self._duplicates.seen(key)
+        known = self.duplicates.seen(key)
         if known is not None:
             self._repeat(listener, known, address, now)
             return None
@@ -110,12 +111,12 @@ class Gate:
             raise BadPacket("unknown_code")
         source = normal_source(address[0])
         nas = self._identify(packet, source, now)
-        lane = self._lanes[kind].of(nas.tenant_id, now)
+        lane = self.lanes[kind].of(nas.tenant_id, now)
         if not lane.admits(now):
             self._counters.suspect("rate_limited", (nas,), now)
             raise BadPacket("rate_limited")
-        answer = self._duplicates.begin(key, lane, now)
-        request = Request(packet, nas, source, now, listener, key, answer, self._duplicates)
+        answer = self.duplicates.begin(key, lane, now)
+        request = Request(packet, nas, source, now, listener, key, answer, self.duplicates)
         self._counters.device(nas).last_at = now
         if packet.code == STATUS_SERVER:
             request.answer(reply(_ALIVE[kind], packet, nas.secret))

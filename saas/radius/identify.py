@@ -1,8 +1,13 @@
 """Whose packet is it? The devices of the pool, and the order in which they are tried.
 
 The listening port restricts to the pool: an engine serves one pool, its ports are the pool's, and the table holds the
-devices of the pool's tenants only, for a while also of those that were moved away. Within it, candidates are tried in
-this order:
+devices of the pool's tenants only, for a while also of those that were moved away.
+
+A packet that comes down a RadSec connection is of the device whose certificate the connection was opened with, before
+anything else: its source, its NAS-Identifier and the mode of the device are not looked at (radsec.py). A device in mode
+"certificate" is known by nothing else: none of its packets over UDP is taken.
+
+Over UDP, candidates are tried in this order:
 
 1. the device whose identifier is the packet's NAS-Identifier and whose fixed address is the source;
 2. the device whose identifier is the packet's NAS-Identifier, when it is in mode "identifier" or has no fixed address;
@@ -101,6 +106,8 @@ class Table:
             return
         nas = self.devices[device.id] = Nas(device, resolved)
         self._tenants.setdefault(nas.tenant_id, set()).add(nas.id)
+        if device.mode == "certificate":
+            return
         if device.identifier:
             self._identifiers[device.identifier.encode()] = nas
         if device.mode == "identifier":
@@ -125,6 +132,10 @@ class Table:
         ids.discard(nas_id)
         if not ids:
             del self._tenants[nas.tenant_id]
+
+    def tenant_ids(self) -> frozenset[str]:
+        """The tenants that have devices here."""
+        return frozenset(self._tenants)
 
     def ids_of(self, tenant_id: str) -> frozenset[str]:
         """The devices of a tenant that are served."""
@@ -230,3 +241,15 @@ def normal_source(address: str) -> str:
     if address.startswith("::ffff:") and "." in address:
         return address[7:]
     return address.partition("%")[0] if "%" in address else address
+
+
+def check_certified(packet: Packet, nas: Nas) -> None:
+    """A packet that came down a connection of this device is good. BadPacket "bad_authenticator" when what it carries
+    as proof is wrong, "missing_message_authenticator" where one is a must: with EAP-Message (RFC 3579 section 3.1),
+    in a Status-Server (RFC 5997 section 3), and in the policy "require".
+    """
+    if packet.proof_at or packet.code == ACCOUNTING_REQUEST:
+        if not _proves(packet, nas.secret):
+            raise BadPacket("bad_authenticator")
+    elif packet.code != ACCESS_REQUEST or EAP_MESSAGE in packet.first or nas.device.message_authenticator == "require":
+        raise BadPacket("missing_message_authenticator")

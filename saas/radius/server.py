@@ -90,14 +90,17 @@ class Listener:
             self._receive(self, batch)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A UDP socket bound to an IPv4 or IPv6 address; "::" takes IPv4 as well. OSError when the port is taken."""
+def bind(host: str, port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
+    """A socket bound to an IPv4 or IPv6 address; "::" takes IPv4 as well. OSError when the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_DGRAM)
+    made = socket.socket(family, kind)
     try:
         made.setblocking(False)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        if kind == socket.SOCK_DGRAM:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        else:  # a port is free though connections of a process before us linger
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         made.bind((host, port))
@@ -107,8 +110,10 @@ def bind(host: str, port: int) -> socket.socket:
     return made
 
 
-def probe(host: str, port: int) -> None:
+def probe(host: str, port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> None:
     """OSError when another program has the port: workers share it among themselves only."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as made:
+    with socket.socket(family, kind) as made:
+        if kind == socket.SOCK_STREAM:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from socket import SOCK_DGRAM, SOCK_STREAM
 from typing import Final
 
 from saas import tasks
@@ -148,10 +149,11 @@ class Supervisor:
     def _taken_port(self, service: Service) -> int:
         """The first of the ports that is neither free nor our own workers' of this pool; 0 when there is none."""
         ours = {port for pool, ports in self._crews if pool == service.pool for port in ports}
-        for port in (service.ports.auth, service.ports.acct):
+        auth, acct, radsec = service.ports
+        for port, kind in ((auth, SOCK_DGRAM), (acct, SOCK_DGRAM), (radsec, SOCK_STREAM)):
             try:
-                if port not in ours:
-                    probe(self._where.bind, port)
+                if port and port not in ours:
+                    probe(self._where.bind, port, kind)
             except OSError as error:
                 _log.debug("port %d: %s", port, error)
                 return port

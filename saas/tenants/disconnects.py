@@ -51,20 +51,23 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """What came of it. `result`: "ack", "nak", "timeout" (no answer), "unreachable" (nowhere to send it)."""
+    """What came of it. `result`: "ack", "nak", "timeout" (no answer), "radsec_timeout" (no answer down the device's
+    connection), "unreachable" (nowhere to send it).
+    """
 
     result: str
     attempts: int
     error_cause: int | None = None  # RFC 5176 section 3.5
     rtt_ms: int | None = None
-    address: str = ""  # where it was sent, "host:port"
+    address: str = ""  # where it was sent, "host:port", or "RadSec" for the device's connection
 
 
 class Disconnect(TypedDict):
     """One attempt to end a session, on record.
 
-    `result`: "waiting", or what came of it: "ack", "nak", "timeout" (the device gave no answer), "unreachable" (its
-    address is not known), "no_engine" (no worker took the command). `error_cause`: RFC 5176 section 3.5.
+    `result`: "waiting", or what came of it: "ack", "nak", "timeout" (the device gave no answer), "radsec_timeout" (none
+    down its connection), "unreachable" (its address is not known), "no_engine" (no worker took the command).
+    `error_cause`: RFC 5176 section 3.5.
     """
 
     _id: str
@@ -115,11 +118,16 @@ def to_dict(attempt: Disconnect) -> dict[str, Any]:
     return public | {"result": "no_engine"} if given_up else public
 
 
-async def commands(ps: PlatformScope, pool: str) -> AsyncIterator[Command]:
+def commands(ps: PlatformScope, pool: str) -> AsyncIterator[Command]:
     """The pool's commands from now on, for ever: each is taken by exactly one worker. Waits out an absent Redis."""
+    return taken(ps, _queue(pool))
+
+
+async def taken(ps: PlatformScope, queue: str) -> AsyncIterator[Command]:
+    """The commands of a queue, as `commands` gives them."""
     while True:
         try:
-            data = await ps.kv.pop(_queue(pool), _POLL)
+            data = await ps.kv.pop(queue, _POLL)
         except Unavailable:
             await asyncio.sleep(_POLL)
             continue

@@ -43,7 +43,7 @@ VENDORS = {
     "standard": N_("Other (standard attributes)"),
 }
 _UNSIGNED = ("openvpn", "pptpd")  # the OpenVPN plugin and pppd's radiusclient know no Message-Authenticator
-Mode = Literal["identifier", "ip", "ddns"]
+Mode = Literal["identifier", "ip", "ddns", "certificate"]
 Policy = Literal["auto", "require", "optional"]
 Identifier = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._\-]*$")]
 # nothing that the configuration of some device would want quoted
@@ -123,9 +123,17 @@ class NasForm(Form):
     mode: Mode = Field(
         default="identifier",
         title=N_("Authentication mode"),
-        description=N_("How the device is known: by its identifier (any address), a fixed address, or a dynamic name."),
+        description=N_(
+            "How the device is known: by its identifier (any address), a fixed address, or a dynamic name. Over RadSec "
+            "its certificate says who it is, whatever is chosen here; “Certificate only” refuses everything else."
+        ),
         json_schema_extra={
-            "labels": {"identifier": N_("NAS identifier"), "ip": N_("IP address"), "ddns": N_("Dynamic DNS name")}
+            "labels": {
+                "identifier": N_("NAS identifier"),
+                "ip": N_("IP address"),
+                "ddns": N_("Dynamic DNS name"),
+                "certificate": N_("Certificate only (RadSec)"),
+            }
         },
     )
     identifier: Identifier = Field(
@@ -196,8 +204,13 @@ async def set_status(scope: Scope, nas_id: str, status: Literal["active", "disab
 
 
 async def delete(scope: Scope, nas_id: str) -> None:
-    """Remove a device. Conflict("has_open_sessions"), Conflict("in_use") while plans are bound to it."""
-    await records.remove(scope, NAS, nas_id, guard=_is_free)
+    """Remove a device and its certificates. Conflict("has_open_sessions"), Conflict("in_use") while plans need it."""
+
+    async def write(tx: Scope) -> None:
+        await records.remove(tx, NAS, nas_id, guard=_is_free)
+        await tx.db.certificates.delete_many({"nas_id": nas_id})
+
+    await scope.transaction(write)
     await scope.changed("nas", nas_id)
 
 

@@ -52,6 +52,7 @@ class EngineFacts:
     auth_port: int
     acct_port: int
     interim_interval: int
+    radsec_port: int = 0  # 0: no RADIUS over TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,7 @@ def _standard(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
 RADIUS server:            {engine.host}
 Authentication port:      {engine.auth_port}
 Accounting port:          {engine.acct_port}
+RadSec port (TLS):        {engine.radsec_port or "-"}
 Shared secret:            {secret}
 NAS-Identifier:           {nas["identifier"]}
 Interim update interval:  {engine.interim_interval}

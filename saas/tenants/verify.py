@@ -60,6 +60,17 @@ async def _devices(scope: Scope) -> list[str]:
     return wrong
 
 
+async def _certificates(scope: Scope) -> list[str]:
+    """Certificates are of devices that exist, and the key of the authority that issues them opens."""
+    devices = {row["_id"] async for row in _rows(scope.db.nas)}
+    lost = [row async for row in _rows(scope.db.certificates) if row["nas_id"] not in devices]
+    shut = [row async for row in _rows(scope.db.authorities) if not _opens(scope, row["sealed_key"])]
+    return [
+        *(f"certificate {row['_id']}: device {row['nas_id']} does not exist" for row in lost),
+        *(f"authority {row['_id']}: its key cannot be unsealed with this secret key" for row in shut),
+    ]
+
+
 async def _operators(scope: Scope) -> list[str]:
     """Every operator has a group of the tenant."""
     groups = {row["_id"] async for row in _rows(scope.db.groups)}
@@ -78,7 +89,7 @@ async def _sessions(scope: Scope) -> list[str]:
     return wrong
 
 
-CHECKS: tuple[Check, ...] = (_accounts, _devices, _operators, _sessions, ledger.differences)
+CHECKS: tuple[Check, ...] = (_accounts, _devices, _certificates, _operators, _sessions, ledger.differences)
 
 
 async def _rows(table: Table) -> AsyncIterator[Any]:

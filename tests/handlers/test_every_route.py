@@ -10,7 +10,7 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import login, operators
+from saas.tenants import certificates, login, operators
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
 from saas.tenants.journal import Group
@@ -33,6 +33,7 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
     audit = await business.scope.db.audit.find(limit=1)
     return {
         "accounts": business.account["_id"],
+        "certificates": await _certificate(business),
         "groups": business.operator["group_id"],
         "log": audit[0]["_id"],
         "members": business.account["member_id"],
@@ -41,6 +42,14 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "plans": business.plan["_id"],
         "sessions": await _session(ps, business),
     }
+
+
+async def _certificate(business: Business) -> str:
+    """The id of a certificate that is good, of the device that every business here has."""
+    device = business.nas["_id"]
+    if not [row for row in await certificates.of_device(business.scope, device) if row["status"] == "active"]:
+        await certificates.issue(business.scope, device)
+    return (await certificates.of_device(business.scope, device))[0]["_id"]
 
 
 async def _session(ps: PlatformScope, business: Business) -> str:

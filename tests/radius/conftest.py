@@ -4,6 +4,9 @@ engine     a worker of the shared pool that rejects without delay; new for each 
 gateway    a client that plays a device: `async with gateway(business) as nas: await nas.pap(…)`
 unlimited  takes the concurrency limit off the world's plans
 wire       a bare UDP socket that talks to the worker, for octets that no client would send
+bundle     a certificate of Acme's device, and server_authority what engines are known by
+tls_engine a worker with a RadSec port
+device     a device that speaks RADIUS over TLS: `async with device() as gate: await gate.pap(…)`
 """
 
 from __future__ import annotations
@@ -20,15 +23,19 @@ from saas.radius.authenticators import Secret, access_request
 from saas.radius.client import Client
 from saas.radius.codec import attributes
 from saas.radius.engine import Engine, EngineSettings
-from saas.tenants import plans
+from saas.tenants import certificates, nas, plans
+from saas.tenants.certificates import Bundle
 from saas.tenants.platform import SHARED_POOL
 from saas.tenants.scope import PlatformScope
-from tests.support import PATIENCE
+from saas.values import utcnow
+from tests.radius.peer import Peer
+from tests.support import PATIENCE, until
 from tests.world import NAS_SECRET, Business, World
 
 HOST = "127.0.0.1"
 
 Gateway = Callable[..., Client]
+Device = Callable[..., Peer]
 
 
 def engine_settings(**values: Any) -> EngineSettings:
@@ -110,3 +117,43 @@ async def wire(engine: Engine, world: World) -> AsyncIterator[Wire]:
     opened = Wire(engine, world.acme)
     yield opened
     opened.socket.close()
+
+
+@pytest.fixture
+async def server_authority(ps: PlatformScope) -> str:
+    """What devices know our engines by."""
+    return await certificates.server_authority(ps)
+
+
+@pytest.fixture
+async def bundle(world: World) -> Bundle:
+    """A certificate of Acme's device."""
+    return await certificates.issue(world.acme.scope, world.acme.nas["_id"])
+
+
+@pytest.fixture
+async def tls_engine(ps: PlatformScope, world: World, bundle: Bundle) -> AsyncIterator[Engine]:
+    """A worker with a RadSec port, which knows the certificate."""
+    async with Engine(ps, engine_settings(radsec_port=0)) as worker:
+        yield worker
+
+
+@pytest.fixture
+def device(tls_engine: Engine, bundle: Bundle, server_authority: str) -> Device:
+    """Acme's device with its certificate, unless told otherwise."""
+
+    def opened(**options: Any) -> Peer:
+        values: dict[str, Any] = {"port": tls_engine.radsec_port, "bundle": bundle} | options
+        return Peer(server_authority=server_authority, **values)
+
+    return opened
+
+
+async def reread(engine: Engine, business: Business) -> None:
+    """Wait until the worker has read devices and certificates again after this moment."""
+    made = await nas.create(business.scope, nas.NasForm(name=f"Mark {utcnow()}", vendor="standard"))
+    await until(lambda: made["_id"] in engine.table.devices, "the engine has read its devices")
+    if engine.radsec_port:
+        await certificates.issue(business.scope, made["_id"])
+        (row,) = await certificates.of_device(business.scope, made["_id"])
+        await until(lambda: row["fingerprint"] in engine._radsec._certified, "the engine has read the certificates")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saas.handlers.base import Handler
+from saas.handlers.certificates import Issued, card
 from saas.handlers.columns import Column, Row
 from saas.handlers.forms import Bound, Choices, ConfirmPage, FormPage
 from saas.handlers.forms.fields import labels
@@ -77,7 +78,8 @@ async def engine_facts(scope: Scope) -> nas_config.EngineFacts | None:
     if not running:
         return None
     interval = scope.tenant["parameters"]["interim_interval"]
-    return nas_config.EngineFacts(running[0].host, running[0].auth_port, running[0].acct_port, interval)
+    first = running[0]
+    return nas_config.EngineFacts(first.host, first.auth_port, first.acct_port, interval, first.radsec_port)
 
 
 async def configs(scope: Scope, device: nas.Nas, secret: str) -> list[Config]:
@@ -99,8 +101,8 @@ class NasDetail(Handler):
         device = await nas.get(self.scope, id)
         await self.show(device, "")
 
-    async def show(self, device: nas.Nas, secret: str) -> None:
-        """Draw the page; `secret` in clear, "" to mask it."""
+    async def show(self, device: nas.Nas, secret: str, given: Issued | None = None) -> None:
+        """Draw the page; `secret` in clear, "" to mask it; `given` a certificate that was issued just now."""
         self.page(
             "admin/nas/detail.html",
             device["name"],
@@ -114,6 +116,7 @@ class NasDetail(Handler):
             configs=await configs(self.scope, device, secret or MASK),
             repoint_by=await engines.repoint_by(self.scope),
             **await state_of(self.scope, device),
+            **await card(self.scope, device, await engine_facts(self.scope), given),
         )
 
 
