@@ -21,7 +21,7 @@ STATION: Final = 5  # times as many wrong passwords as of an account
 PLACES: Final = 4  # that are remembered of an account
 ACCOUNTS: Final = 100_000  # whose places are remembered
 
-Key = tuple[str, ...]
+Key = str | tuple[str, ...]  # an account's name, (station,), or (name, device id, station): an account at a place
 Places = tuple[tuple[str, str], ...]
 
 
@@ -41,6 +41,9 @@ class Guard:
         """Whether a password is to be refused without a test."""
         counts = self._tenants.get(name[0])
         if not counts:
+            return False
+        bare = _bare(station)
+        if name[1] not in counts and (bare,) not in counts and (name[1], nas.id, bare) not in counts:
             return False
         window, most = nas.device.guard_window, nas.device.guard_attempts
         for key, share in self._keys(nas, name, station):
@@ -66,7 +69,7 @@ class Guard:
     def account_changed(self, tenant_id: str, username: str) -> None:
         """Forget an account's wrong passwords: it may have a new one."""
         counts = self._tenants.get(tenant_id, {})
-        for key in [key for key in counts if key[0] == username]:
+        for key in [key for key in counts if key == username or _is_place(key, username)]:
             del counts[key]
 
     def let_in(self, nas: Nas, name: Name, station: str, login: Login) -> None:
@@ -81,11 +84,15 @@ class Guard:
     def _keys(self, nas: Nas, name: Name, station: str) -> tuple[tuple[Key, int], ...]:
         """What an attempt counts for, and how many times as many wrong passwords that may have."""
         if not station:
-            return (((name[1],), 1),)
+            return ((name[1], 1),)
         place = (nas.id, _bare(station))
         if any((nas_id, _bare(known)) == place for nas_id, known in self._places.get(name, ())):
             return (((name[1], *place), 1),)
-        return (((name[1],), 1), (("", _bare(station)), STATION))
+        return ((name[1], 1), ((_bare(station),), STATION))
+
+
+def _is_place(key: Key, username: str) -> bool:
+    return isinstance(key, tuple) and len(key) == 3 and key[0] == username
 
 
 def _bare(station: str) -> str:

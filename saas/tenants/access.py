@@ -145,18 +145,22 @@ def decide(request: LoginRequest, record: LoginRecord | None) -> Decision:
     restricted = ""
     for name, passes in record.asked:
         if not passes(request, record):
-            if name not in _ENDS or record.at_end == "reject" or request.vendor in _CANNOT[record.at_end]:
+            if name not in _ENDS or record.at_end == "reject" or request.vendor not in _HOLDS[record.at_end]:
                 return Decision(request, record, name)
             restricted = restricted or name
     return Decision(request, record, "", _session_timeout(request, record, restricted), restricted)
 
 
-# The rules that a login may fail and yet be let in; and the vendors where it is refused all the same, because their
-# devices do not heed the pool, the speed or the time of a session, and would let it in without restriction or end.
+# The rules that a login may fail and yet be let in; and the vendors whose devices then hold it to the pool or the
+# speed, and to a short time. On all others it is refused, or it would be let in without restriction or end: OpenVPN's
+# plugin heeds none of it, strongSwan no short time, pppd no pool, and hotspots give the address before the login.
 _ENDS = ("expiry", "quota")
-_CANNOT: Mapping[str, frozenset[str]] = {
-    "pool": frozenset({"openvpn", "strongswan"}),
-    "slow": frozenset({"openvpn", "strongswan", "standard", "aruba"}),
+_HOLDS: Mapping[str, frozenset[str]] = {
+    "pool": frozenset({"", "mikrotik", "huawei", "h3c", "zte", "zte-bps", "cisco", "accel-ppp", "standard"}),
+    "slow": frozenset(
+        {"", "mikrotik", "huawei", "h3c", "zte", "zte-bps", "cisco", "accel-ppp", "pptpd"}
+        | {"ikuai", "ikuai-bps", "wispr", "chillispot", "ascend"}
+    ),
 }
 
 

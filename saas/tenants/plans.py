@@ -156,7 +156,8 @@ class PlanForm(Form):
         default="reject",
         title=N_("Log-ins after the end"),
         description=N_(
-            "When the plan has ended or its quota is used up. Devices that know neither pools nor speeds refuse anyway."
+            "When the plan has ended or its quota is used up. What cannot do it refuses anyway: OpenVPN and strongSwan "
+            "both, pppd and hotspots the pool."
         ),
         json_schema_extra={"group": _END, "labels": AT_END},
     )

@@ -19,6 +19,7 @@ from saas.tenants.lines import LineForm
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 from tests.radius.conftest import Gateway, set_plan
+from tests.radius.test_kick import applied
 from tests.support import until
 from tests.world import USER_PASSWORD, USERNAME, Business, World
 
@@ -143,3 +144,24 @@ async def test_hours_are_the_tenants(world: World, gateway: Gateway) -> None:
         return answer.accepted and 0 < answer.value("Session-Timeout") <= 86400
 
     await until(let_in, "the engine knows the new hours")
+
+
+async def test_what_sessions_use_up_is_refused_at_the_next_login(
+    ps: PlatformScope, world: World, gateway: Gateway
+) -> None:
+    await set_account(world.acme, octets_left=3000)
+    async with gateway(world.acme) as device:
+        answer = await device.pap(USERNAME, USER_PASSWORD)
+        assert answer.value("Mikrotik-Total-Limit") == 3000
+        facts = {"Class": answer.value("Class"), "Acct-Session-Time": 5}
+        await device.accounting("start", USERNAME, "s1", facts)
+        usage = {"Acct-Input-Octets": 1000, "Acct-Output-Octets": 2500}
+        await device.accounting("interim", USERNAME, "s1", facts | usage)
+        await applied(ps)
+
+        async def refused() -> bool:
+            return not (await device.pap(USERNAME, USER_PASSWORD)).accepted
+
+        await until(refused, "nothing is left, and the engine has heard of it")
+    account = await accounts.get(world.acme.scope, world.acme.account["_id"])
+    assert account["octets_left"] == -500

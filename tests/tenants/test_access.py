@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from saas.radius.vendors import VENDORS, rates
-from saas.tenants.access import _CANNOT, MAX_TIMEOUT, LoginRecord, LoginRequest, decide, octets_share
+from saas.tenants.access import _HOLDS, MAX_TIMEOUT, LoginRecord, LoginRequest, decide, octets_share
 from saas.tenants.windows import Window
 
 NOW = 1_800_000_000.0
@@ -232,7 +232,11 @@ def test_the_other_rules_hold_after_the_end_too() -> None:
         ("openvpn", "slow", "expiry"),
         ("strongswan", "pool", "expiry"),
         ("aruba", "slow", "expiry"),
-        ("aruba", "pool", ""),
+        ("aruba", "pool", "expiry"),
+        ("chillispot", "pool", "expiry"),
+        ("chillispot", "slow", ""),
+        ("pptpd", "pool", "expiry"),
+        ("pptpd", "slow", ""),
         ("standard", "slow", "expiry"),
         ("standard", "pool", ""),
         ("mikrotik", "pool", ""),
@@ -245,5 +249,6 @@ def test_a_device_that_cannot_restrict_refuses(vendor: str, at_end: str, reason:
     assert decide(REQUEST._replace(vendor=vendor), record).reason == reason
 
 
-def test_every_vendor_without_rates_is_known_as_one() -> None:
-    assert {key for key in VENDORS if not rates(key, 1000, 1000)} <= _CANNOT["slow"]
+def test_a_speed_is_promised_where_the_device_is_told_one() -> None:
+    assert _HOLDS["slow"] == {key for key in VENDORS if rates(key, 1000, 1000)} | {""}
+    assert _HOLDS["pool"] <= VENDORS.keys() | {""}

@@ -152,7 +152,7 @@ async def test_rows_from_before_the_rules_are_brought_up(alone: PlatformScope) -
     await alone.db.plans.insert({"_id": "pln_old", "tenant_id": "ten_old", "name": "Old", "price": 1})
     parameters = {"timezone": "UTC", "interim_interval": 300, "max_session_time": 60}
     await alone.db.tenants.insert({"_id": "ten_old", "tenant_id": "ten_old", "slug": "old", "parameters": parameters})
-    assert await migrate(alone) == ["optional_rules"]
+    assert "optional_rules" in await migrate(alone)
     assert await migrate(alone) == []
     six, still_four = await alone.db.accounts.get("acc_old"), await alone.db.accounts.get("acc_four")
     assert (six["static_ip"], six["static_ipv6"], six["mac"], six["octets_left"]) == ("", "2001:db8::7", "", None)
