@@ -37,6 +37,13 @@ local function put(key, field, lasts, lifetime, nas, slot, calling)
   if redis.call('TTL', key) < lasts then redis.call('EXPIRE', key, lasts) end
 end
 
+-- Lua takes no more than 8,000 values from a list at once
+local function forget(key, fields)
+  for i = 1, #fields, 1000 do
+    redis.call('HDEL', key, unpack(fields, i, math.min(i + 999, #fields)))
+  end
+end
+
 -- the pending slot of a login that carried no token here: the one of the same device and calling station
 local function pending_of(key, nas, calling)
   local flat = redis.call('HGETALL', key)
@@ -108,7 +115,7 @@ local function look(key, mine)
       count, seen[device] = count + 1, calling ~= ''
     end
   end
-  if #gone > 0 then redis.call('HDEL', key, unpack(gone)) end
+  forget(key, gone)
   return count, own
 end
 
@@ -118,7 +125,7 @@ for i, key in ipairs(KEYS) do
   local slot, nas, calling, limit, lifetime = ARGV[a + 1], ARGV[a + 2], ARGV[a + 3], tonumber(ARGV[a + 4]), ARGV[a + 5]
   local count, own = look(key, nas .. '|' .. calling)
   if count < limit then
-    if #own > 0 then redis.call('HDEL', key, unpack(own)) end
+    forget(key, own)
     put(key, 'p:' .. slot, PENDING, lifetime, nas, slot, calling)
   end
   answers[i] = count
