@@ -53,8 +53,9 @@ class StoreUrls(NamedTuple):
 
 
 def _mongo_ping() -> bytes:
-    """``{ping: 1, $db: "admin"}`` as an OP_MSG of MongoDB's wire protocol."""
-    fields = b"\x10ping\0" + struct.pack("<i", 1) + b"\x02$db\0" + struct.pack("<i", 6) + b"admin\0"
+    """``{find: "ping", limit: 1, $db: "admin"}`` as an OP_MSG of MongoDB's wire protocol: it has to read its files."""
+    fields = b"\x02find\0" + struct.pack("<i", 5) + b"ping\0" + b"\x10limit\0" + struct.pack("<i", 1)
+    fields += b"\x02$db\0" + struct.pack("<i", 6) + b"admin\0"
     body = struct.pack("<ib", 0, 0) + struct.pack("<i", len(fields) + 5) + fields + b"\0"
     return struct.pack("<iiii", len(body) + 16, 1, 0, 2013) + body
 
@@ -86,7 +87,12 @@ class Kind:
 
 
 MONGO = Kind(
-    "mongo", "MongoDB", b"secantus", "mongodb://127.0.0.1:{}/?directConnection=true", _mongo_ping(), b"\x01ok\0"
+    "mongo",
+    "MongoDB",
+    b"secantus",
+    "mongodb://127.0.0.1:{}/?directConnection=true",
+    _mongo_ping(),
+    b"\x01ok\0" + struct.pack("<d", 1),
 )
 VALKEY = Kind("valkey", "Valkey", b"valkey-server", "redis://127.0.0.1:{}/0", b"PING\r\n", b"+PONG")
 KINDS = (MONGO, VALKEY)
@@ -237,12 +243,25 @@ async def until(condition: Callable[[], bool], seconds: float) -> bool:
 
 async def answers(kind: Kind, port: int) -> bool:
     """Whether a server of this kind answers a ping, not merely a connection."""
+    return kind.pong in await _asked(kind, port)
+
+
+async def refuses(kind: Kind, port: int) -> bool:
+    """Whether a server answers, but that it can do nothing: after its disk was full it stays so until it is restarted.
+
+    One that is slow, or does not answer at all, may have much to do and is none of these.
+    """
+    answer = await _asked(kind, port)
+    return bool(answer) and kind.pong not in answer
+
+
+async def _asked(kind: Kind, port: int) -> bytes:
     with suppress(OSError, TimeoutError):
         async with asyncio.timeout(2):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             try:
                 writer.write(kind.ping)
-                return kind.pong in await reader.read(4096)
+                return await reader.read(4096)
             finally:
                 writer.close()
-    return False
+    return b""

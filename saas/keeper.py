@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from saas.embedded import KINDS, POLL, START, Kind, StoresError, answers, lock, open_lock, recorded, until
+from saas.embedded import KINDS, POLL, START, Kind, StoresError, answers, lock, open_lock, recorded, refuses, until
 
 log = logging.getLogger(__name__)
 
@@ -161,10 +161,13 @@ class Keeper:
         """Until no user is left, or someone ends the keeper."""
         while not self.ending.is_set() and not lock(self.users, fcntl.LOCK_EX):
             for name, server in self.servers.items():
+                if await refuses(server.kind, server.port):
+                    log.warning("the embedded %s refuses to work", server.kind.title)
+                    await server.stop([signal.SIGKILL])
                 if not server.alive():
                     log.warning("the embedded %s died and is started again", server.kind.title)
                     await self._restart(name, server)
-            await asyncio.sleep(POLL)
+            await asyncio.sleep(5 * POLL)
 
     async def _restart(self, name: str, dead: Server) -> None:
         """On the same port, which its users know; tried again for as long as there are users."""

@@ -39,6 +39,11 @@ local function put(key, field, lasts, since, lifetime, device)
   call('HSET', key, field, format('%010d', now + lasts) .. since .. format('%08d', lifetime) .. device)
   if call('TTL', key) < lasts then call('EXPIRE', key, lasts + 3600) end
 end
+
+-- Lua takes no more than 8,000 values from a list at once
+local function forget(key, fields)
+  for i = 1, #fields, 1000 do call('HDEL', key, unpack(fields, i, math.min(i + 999, #fields))) end
+end
 """
 
 # Changes are arrays: key, operation, session key, lifetime (0: as before), device, slot.
@@ -87,20 +92,21 @@ _TRACK_ALONE = TRACK + "track_all(ARGV[1])"
 _RESERVE = (
     _COMMON
     + """
-local function look(key, flat, mine)
+-- What counts against a login: neither its own device, where the station is known, nor the slot that it has already.
+local function look(key, flat, mine, slot)
   local count, seen, gone, own, returns = 0, {}, {}, {}, sub(mine, -1) ~= '|'
   for i = 1, #flat, 2 do
     local field, value = flat[i], flat[i + 1]
     local kind, device = sub(field, 1, 1), sub(value, 29)
     if sub(value, 1, 10) <= now_text then
       gone[#gone + 1] = field
-    elseif kind ~= 'x' and returns and device == mine then
+    elseif kind ~= 'x' and (returns and device == mine or field == slot) then
       if kind == 'p' then own[#own + 1] = field end
     elseif kind ~= 'x' and not seen[device] then
       count, seen[device] = count + 1, sub(device, -1) ~= '|'
     end
   end
-  if #gone > 0 then call('HDEL', key, unpack(gone)) end
+  forget(key, gone)
   return count, own
 end
 
@@ -144,12 +150,12 @@ local answers = {}
 for i, request in ipairs(cjson.decode(ARGV[1])) do
   local key, slot, device, limit, lifetime, kicks = unpack(request)
   local flat = call('HGETALL', key)
-  local count, own = look(key, flat, device)
+  local count, own = look(key, flat, device, 'p:' .. slot)
   if count >= limit and kicks ~= '' and make_room(key, flat, device, count - limit + 1, kicks) then
     count = limit - 1
   end
   if count < limit then
-    if #own > 0 then call('HDEL', key, unpack(own)) end
+    forget(key, own)
     put(key, 'p:' .. slot, PENDING, now_text, lifetime, device)
   end
   answers[i] = count

@@ -197,6 +197,23 @@ async def test_without_redis_nothing_is_counted_and_what_happens_is_caught_up(
     assert await slots.occupied(scope, account_id) == 1
 
 
+async def test_thousands_of_ended_sessions_keep_nobody_from_logging_in(ps: PlatformScope, scope: Scope) -> None:
+    """A device that dials without pause; the logins of others are worked on in the same script."""
+    ended = [told(scope, "stop", 1, f"mac-{number}") for number in range(8500)]
+    for first in range(0, len(ended), 500):
+        await journal.record(ps, "shared", ended[first : first + 500])
+    await age(ps, scope, 1000)
+    other = await make_tenant(ps)
+    assert await slots.reserve(ps, [wish(scope, "a", "mac-1"), wish(other, "b", "mac-1")]) == [0, 0]
+
+
+async def test_a_slot_does_not_count_against_itself(ps: PlatformScope, scope: Scope) -> None:
+    """The last round of an EAP dialogue sent again, by a device that tells no station."""
+    assert await slots.reserve(ps, [wish(scope, "a", "")]) == [0]
+    assert await slots.reserve(ps, [wish(scope, "a", "")]) == [0]
+    assert await slots.reserve(ps, [wish(scope, "b", "")]) == [1]
+
+
 # the oldest gives way
 
 
