@@ -63,7 +63,8 @@ vendor)
 debian)
     missing=()
     for package in chromium eapoltest fonts-noto-cjk freeradius-utils iproute2 libcharon-extauth-plugins \
-        libcharon-extra-plugins libstrongswan-extra-plugins strongswan-charon strongswan-swanctl; do
+        libcharon-extra-plugins libstrongswan-extra-plugins openvpn openvpn-auth-radius strongswan-charon \
+        strongswan-swanctl; do
         status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
         [ "$status" = "install ok installed" ] || missing+=("$package")
     done

@@ -13,12 +13,15 @@ _MAC = re.compile(
     rb"|[0-9A-Fa-f]{12})(?::.*)?",
     re.DOTALL,
 )
+_MAPPED = re.compile(r"^::ffff:(?=\d+\.\d+\.\d+\.\d+$)")
 
 
 @lru_cache(maxsize=65_536)
 def station(octets: bytes | None) -> str:
-    """A MAC address as AA-BB-CC-DD-EE-FF, anything else (an IP address with a port, a telephone number) as it came."""
+    """A MAC address as AA-BB-CC-DD-EE-FF, an IPv4 address without its mapping into IPv6 (OpenVPN sends either), anything
+    else (an IP address with a port, a telephone number) as it came.
+    """
     if not octets:
         return ""
     text = octets.decode("utf-8", "replace")
-    return normal_mac(text) if _MAC.fullmatch(octets) else text.strip()
+    return normal_mac(text) if _MAC.fullmatch(octets) else _MAPPED.sub("", text.strip())
