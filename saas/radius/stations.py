@@ -18,8 +18,8 @@ _MAPPED = re.compile(r"^::ffff:(?=\d+\.\d+\.\d+\.\d+$)")
 
 @lru_cache(maxsize=65_536)
 def station(octets: bytes | None) -> str:
-    """A MAC address as AA-BB-CC-DD-EE-FF, an IPv4 address without its mapping into IPv6 (OpenVPN sends either), anything
-    else (an IP address with a port, a telephone number) as it came.
+    """A MAC address as AA-BB-CC-DD-EE-FF, an IPv4 address without its mapping into IPv6 (OpenVPN sends either),
+    anything else (an IP address with a port, a telephone number) as it came.
     """
     if not octets:
         return ""

@@ -45,7 +45,7 @@ pools {{
 
 # The plugin reads from this text where to leave a user's fixed address, and where octets are counted. Which session may
 # begin is for RADIUS to decide: `duplicate-cn`. At a renegotiation the plugin leaves the user's pool address as if it
-# were a fixed one, so what it left is removed with the session.
+# were a fixed one, so what it left is removed with the session, and at the start.
 _OPENVPN = """\
 port 1194
 proto udp
@@ -66,10 +66,11 @@ verify-client-cert none
 username-as-common-name
 duplicate-cn
 status /run/openvpn/radius.status 1
-client-config-dir /etc/openvpn/ccd
+client-config-dir /etc/openvpn/radius
 plugin /usr/lib/openvpn/radiusplugin.so /etc/openvpn/radiusplugin.cnf
 script-security 2
-client-disconnect "/bin/sh -c 'rm -f \\"/etc/openvpn/ccd/$common_name\\"'"
+up "/bin/sh -c 'rm -f /etc/openvpn/radius/*'"
+client-disconnect "/bin/sh -c 'rm -f \\"/etc/openvpn/radius/$common_name\\"'"
 """
 
 
@@ -131,7 +132,7 @@ server
 """
     install = """\
 apt-get install openvpn openvpn-auth-radius
-mkdir -p /etc/openvpn/ccd
+mkdir -p /etc/openvpn/radius
 cp ca.crt server.crt server.key /etc/openvpn/
 chmod 600 /etc/openvpn/radiusplugin.cnf /etc/openvpn/server.key
 systemctl enable openvpn@server

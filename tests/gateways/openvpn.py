@@ -39,8 +39,9 @@ class Gateway:
         self._network = network
         self._folder = folder
         self._log = folder.with_suffix(".log")
-        self.fixed = folder / "ccd"  # where the plugin leaves addresses of users
+        self.fixed = folder / "radius"  # where the plugin leaves addresses of users
         self.fixed.mkdir(parents=True)
+        (self.fixed / "dave").write_text("ifconfig-push 10.8.128.1 255.255.0.0\n")  # of a gateway that was killed
         for snippet in snippets:
             if Path(snippet.file).is_relative_to(_HOME):
                 (folder / Path(snippet.file).relative_to(_HOME)).write_text(snippet.text)

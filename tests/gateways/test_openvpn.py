@@ -95,6 +95,7 @@ def sites(ps: PlatformScope, world: World, tmp_path: Path, monkeypatch: pytest.M
 async def test_a_session_from_dialling_to_hanging_up(sites: Sites) -> None:
     """A device known by its identifier alone; an account with an address of its own, which it keeps to itself."""
     async with sites() as site:
+        assert not list(site.gateway.fixed.iterdir())
         form = {"username": CAROL, "password": USER_PASSWORD, "static_ip": CAROLS_ADDRESS}
         opening = accounts.QuickOpenForm(plan_id=site.world.acme.plan["_id"], **form)
         await accounts.quick_open(site.world.acme.scope, opening, f"open-carol-{site.world.acme.slug}")
