@@ -21,8 +21,8 @@ from saas.values import utcnow
 from tests.gateways import netns, openvpn
 from tests.gateways.netns import Network, ip
 from tests.gateways.openvpn import Client, Gateway
-from tests.gateways.reports import Reports
 from tests.radius.conftest import engine_settings
+from tests.reports import Reports
 from tests.support import until
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, World
 
@@ -127,13 +127,14 @@ async def test_refused_at_the_door_and_at_the_next_renegotiation(sites: Sites) -
         assert came, said + site.gateway.log()
         begun = await site.reports.session(open=True)
         assert (begun["framed_ip"], begun["account_id"]) == (POOL, site.world.acme.account["_id"])
-        await until(lambda: counters.accepted == 2, "the first renegotiation is accepted")
+        await until(lambda: counters.accepted > 1, "a renegotiation is accepted")
 
         await site.expire(USERNAME)
         row = await site.reports.session(open=False)
-        assert (row["_id"], row["stop_source"], counters.rejected) == (begun["_id"], "stop", 2)
+        assert (row["_id"], row["stop_source"]) == (begun["_id"], "stop")
+        refused = counters.rejected
         came, said = await site.client.dial(USERNAME, USER_PASSWORD)
-        assert not came and "AUTH_FAILED" in said and counters.rejected == 3
+        assert not came and "AUTH_FAILED" in said and counters.rejected > refused > 1
         assert len(await site.reports.sessions()) == 1
 
 
@@ -145,8 +146,8 @@ async def test_a_start_whose_answer_is_lost_locks_nobody_out(sites: Sites, monke
             patch.setattr(Listener, "send", lambda self, *answer: self.kind == "acct" or send(self, *answer))
             came, said = await site.client.dial(USERNAME, USER_PASSWORD)
             assert not came and "AUTH_FAILED" in said
-        (lost,) = await site.reports.sessions()  # of three Starts from three ports
-        assert site.engine.counters.accounting == 3
+        await until(lambda: site.engine.counters.accounting == 3, "three Starts from three ports are recorded")
+        (lost,) = await site.reports.sessions()
         came, said = await site.client.dial(USERNAME, USER_PASSWORD)
         assert came, said + site.gateway.log()
         again = await until(site.reports.sessions, "the session is reported")

@@ -14,9 +14,9 @@ from saas.tenants import accounts, disconnects, nas, nas_config
 from saas.tenants.scope import PlatformScope
 from tests.gateways import netns, strongswan
 from tests.gateways.netns import Network, ip
-from tests.gateways.reports import Reports
 from tests.gateways.strongswan import Charon
 from tests.radius.conftest import engine_settings
+from tests.reports import Reports
 from tests.support import until
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, World
 

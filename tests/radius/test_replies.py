@@ -100,6 +100,8 @@ def test_a_token_of_another_tenant_or_key_or_altered_is_none() -> None:
         (b"aa:bb:cc:dd:ee:ff", "AA-BB-CC-DD-EE-FF"),
         (b"aabb.ccdd.eeff", "AA-BB-CC-DD-EE-FF"),
         (b"AABBCCDDEEFF", "AA-BB-CC-DD-EE-FF"),
+        (b"aabb-ccdd-eeff", "AA-BB-CC-DD-EE-FF"),
+        (b"aabb-ccdd.eeff", "aabb-ccdd.eeff"),
         (b"aabbccddeeff:Guest WLAN", "AA-BB-CC-DD-EE-FF"),
         (b"AA-BB-CC-DD-EE-FF:Guest", "AA-BB-CC-DD-EE-FF"),
         (b"10.0.0.2[4500]", "10.0.0.2[4500]"),

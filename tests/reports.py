@@ -1,4 +1,4 @@
-"""What a gateway reported, as the jobs would apply it."""
+"""What devices reported, as the jobs would apply it."""
 
 from __future__ import annotations
 
