@@ -72,8 +72,8 @@ vendor)
     ;;
 debian)
     need_debian "the tests need Debian packages" chromium eapoltest fonts-noto-cjk freeradius-utils iproute2 \
-        libcharon-extauth-plugins libcharon-extra-plugins libstrongswan-extra-plugins radsecproxy \
-        strongswan-charon strongswan-swanctl
+        libcharon-extauth-plugins libcharon-extra-plugins libstrongswan-extra-plugins openvpn \
+        openvpn-auth-radius radsecproxy strongswan-charon strongswan-swanctl
     ;;
 bench)
     need_debian "the bench needs a compiler and its peers" gcc libc6-dev freeradius freeradius-postgresql postgresql

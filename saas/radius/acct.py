@@ -19,7 +19,7 @@ from saas.radius.codec import ACCT_SESSION_ID, ACCT_STATUS_TYPE, CLASS, USER_NAM
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
 from saas.radius.logins import Logins, Name, login_name
-from saas.radius.stations import station
+from saas.radius.stations import station_of
 from saas.radius.tokens import SessionToken, Tokens
 from saas.tenants import journal
 from saas.tenants.journal import AcctEvent
@@ -136,7 +136,7 @@ def _event(report: Report, account_id: str) -> AcctEvent:
         _named(get(49), _CAUSES),
         _ipv4(get(8)),
         _ipv6(get(168)) or (packet.value("Framed-IPv6-Prefix") or "" if 97 in first else ""),
-        station(get(31)),
+        station_of(packet),
         text(get(30)),
         _ipv4(get(4)) or _ipv6(get(95)),
         _number(get(5)),

@@ -19,14 +19,14 @@ from typing import Any, Final
 from saas.radius import codec, eap, methods, replies
 from saas.radius.authenticators import reply
 from saas.radius.batches import Batches
-from saas.radius.codec import CALLING_STATION_ID, CLASS, EAP_MESSAGE, NAS_PORT_ID, USER_NAME, attribute, plain
+from saas.radius.codec import CLASS, EAP_MESSAGE, NAS_PORT_ID, USER_NAME, attribute, plain
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
 from saas.radius.guard import Guard
 from saas.radius.logins import Login, Logins, Name, login_name
 from saas.radius.methods import Proof
 from saas.radius.notes import Notes
-from saas.radius.stations import station
+from saas.radius.stations import station_of
 from saas.radius.tokens import SessionToken, Tokens
 from saas.tenants import lines, slots
 from saas.tenants.access import Decision, LoginRecord, LoginRequest, decide
@@ -54,7 +54,7 @@ class Attempt:
         self.login = login
         self.proof = _NOT_TESTED
         self.slot = ""
-        self.station = station(request.packet.first.get(CALLING_STATION_ID))
+        self.station = station_of(request.packet)
 
 
 class Auth:

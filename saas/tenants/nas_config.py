@@ -43,6 +43,36 @@ pools {{
 }}
 """
 
+# The plugin reads from this text where to leave a user's fixed address, and where octets are counted. Which session may
+# begin is for RADIUS to decide: `duplicate-cn`. At a renegotiation the plugin leaves the user's pool address as if it
+# were a fixed one, so what it left is removed with the session, and at the start.
+_OPENVPN = """\
+port 1194
+proto udp
+dev tun
+ca /etc/openvpn/ca.crt
+cert /etc/openvpn/server.crt
+key /etc/openvpn/server.key
+dh none
+topology subnet
+server 10.8.0.0 255.255.0.0 nopool
+ifconfig-pool 10.8.128.1 10.8.255.254 255.255.0.0
+push "redirect-gateway def1"
+push "dhcp-option DNS 223.5.5.5"
+push "dhcp-option DNS 1.1.1.1"
+keepalive 10 60
+explicit-exit-notify 1
+verify-client-cert none
+username-as-common-name
+duplicate-cn
+status /run/openvpn/radius.status 1
+client-config-dir /etc/openvpn/radius
+plugin /usr/lib/openvpn/radiusplugin.so /etc/openvpn/radiusplugin.cnf
+script-security 2
+up "/bin/sh -c 'rm -f /etc/openvpn/radius/*'"
+client-disconnect "/bin/sh -c 'rm -f \\"/etc/openvpn/radius/$common_name\\"'"
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class EngineFacts:
@@ -77,6 +107,9 @@ def warnings(vendor: str, engine: EngineFacts) -> list[str]:
 
 
 def _openvpn(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    """With `useauthcontrolfile` a login that waits for its answer holds up no one else's traffic; `wait` is longer than
+    a reject takes.
+    """
     plugin = f"""\
 NAS-Identifier={nas["identifier"]}
 Service-Type=5
@@ -84,8 +117,9 @@ Framed-Protocol=1
 NAS-Port-Type=5
 NAS-IP-Address=127.0.0.1
 OpenVPNConfig=/etc/openvpn/server.conf
+subnet=255.255.0.0
 overwriteccfiles=true
-nonfatalaccounting=false
+useauthcontrolfile=true
 
 server
 {{
@@ -94,26 +128,39 @@ server
     acctport={engine.acct_port}
     sharedsecret={secret}
     retry=2
-    wait=3
+    wait=2
 }}
-"""
-    server = """\
-plugin /usr/lib/openvpn/radiusplugin.so /etc/openvpn/radiusplugin.cnf
-verify-client-cert none
-username-as-common-name
-client-config-dir /etc/openvpn/ccd
 """
     install = """\
 apt-get install openvpn openvpn-auth-radius
-mkdir -p /etc/openvpn/ccd
-chmod 600 /etc/openvpn/radiusplugin.cnf
+mkdir -p /etc/openvpn/radius
+cp ca.crt server.crt server.key /etc/openvpn/
+chmod 600 /etc/openvpn/radiusplugin.cnf /etc/openvpn/server.key
+systemctl enable openvpn@server
 systemctl restart openvpn@server
+"""
+    client = f"""\
+client
+dev tun
+proto udp
+remote {_reached(nas)} 1194
+nobind
+ca ca.crt
+remote-cert-tls server
+auth-user-pass
+explicit-exit-notify 1
 """
     return [
         Snippet(N_("Settings of the RADIUS plugin"), "/etc/openvpn/radiusplugin.cnf", plugin),
-        Snippet(N_("Add these lines to the OpenVPN server"), "/etc/openvpn/server.conf", server),
-        Snippet(N_("Install the plugin and restart"), "shell", install),
+        Snippet(N_("The OpenVPN server"), "/etc/openvpn/server.conf", _OPENVPN),
+        Snippet(N_("Install both, with the gateway's certificate, and restart"), "shell", install),
+        Snippet(N_("For your customers, together with ca.crt"), "client.ovpn", client),
     ]
+
+
+def _reached(nas: Nas) -> str:
+    """By what name subscribers reach the device."""
+    return nas["ddns"] or nas["address"] or "vpn.example.com"
 
 
 def _pppd(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
@@ -191,7 +238,7 @@ eap-radius {{
     }}
 }}
 """
-    server = _IKEV2.format(name=nas["ddns"] or nas["address"] or "vpn.example.com")
+    server = _IKEV2.format(name=_reached(nas))
     install = """\
 apt-get install charon-systemd strongswan-swanctl libcharon-extra-plugins
 chmod 600 /etc/strongswan.d/charon/eap-radius.conf

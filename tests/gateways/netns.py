@@ -12,13 +12,26 @@ import os
 import secrets
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Self
 
 from tests.gateways.conftest import run
-from tests.support import PATIENCE
+from tests.support import PATIENCE, until
 
 TUN = Path("/dev/net/tun")
+
+_SERVE = """
+import socket
+with socket.create_server(("{address}", 8080)) as server:
+    print("ready", flush=True)
+    server.accept()[0].sendall(bytes({octets}))
+"""
+_FETCH = """
+import socket
+with socket.create_connection(("{address}", 8080), 20) as got:
+    print(len(got.makefile("rb").read()))
+"""
 
 
 def missing(*programs: str) -> str:
@@ -51,9 +64,13 @@ class Network:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        for process in self._processes:
-            await end(process)
+        await self.stop()
         await self._remove()
+
+    async def stop(self) -> None:
+        """End what runs there."""
+        await asyncio.gather(*(end(process) for process in self._processes))
+        self._processes.clear()
 
     async def _make(self) -> None:
         for namespace in (self.gateway_ns, self.client_ns):
@@ -81,8 +98,15 @@ class Network:
         """Run a program in a namespace to its end: exit status, and what it printed."""
         return await run("ip", "netns", "exec", namespace, *command)
 
-    async def start(self, namespace: str, *command: str, log: Path, **environment: str) -> None:
-        """Run a program in a namespace until the context ends; what it prints goes to `log`."""
+    async def fetch(self, address: str, octets: int, log: Path) -> None:
+        """The client asks a server of the gateway's for so many octets, and gets them, else AssertionError."""
+        await self.start(self.gateway_ns, sys.executable, "-c", _SERVE.format(address=address, octets=octets), log=log)
+        await until(log.read_text, "the server is ready")
+        status, printed = await self.run(self.client_ns, sys.executable, "-c", _FETCH.format(address=address))
+        assert (status, printed.strip()) == (0, str(octets))
+
+    async def start(self, namespace: str, *command: str, log: Path, **environment: str) -> asyncio.subprocess.Process:
+        """Run a program in a namespace until the context ends, or `end` does; what it prints goes to `log`."""
         with log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *("ip", "netns", "exec", namespace),
@@ -93,6 +117,7 @@ class Network:
                 env=os.environ | environment,
             )
         self._processes.append(process)
+        return process
 
 
 async def ip(*arguments: str) -> None:

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
 from saas.tenants.nas_config import Snippet
-from saas.values import utcnow
+from tests.gateways.certificates import self_signed
 from tests.gateways.conftest import run
 from tests.gateways.netns import Network
 from tests.support import until
@@ -166,24 +158,3 @@ def client(network: Network, folder: Path, certificate: bytes) -> Charon:
 def profile(network: Network, identity: str, username: str, password: str, reach: str) -> str:
     """Whom a client dials as whom, and the network behind the gateway that it wants to reach."""
     return _CLIENT.format(server=network.inner, identity=identity, username=username, password=password, network=reach)
-
-
-def self_signed(address: str) -> tuple[bytes, bytes]:
-    """A certificate for an IP address, and its key."""
-    key = rsa.generate_private_key(65537, 2048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
-    now = utcnow()
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    )
-    certificate = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
-    return certificate, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from saas.radius.auth import REJECT_DELAY
 from saas.radius.engine import Engine
-from saas.tenants import accounts, apply, disconnects, journal, nas, nas_config
+from saas.tenants import accounts, disconnects, nas, nas_config
 from saas.tenants.scope import PlatformScope
 from tests.gateways import netns, strongswan
 from tests.gateways.netns import Network, ip
 from tests.gateways.strongswan import Charon
 from tests.radius.conftest import engine_settings
+from tests.reports import Reports
 from tests.support import until
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, World
 
@@ -33,8 +32,8 @@ pytestmark = [pytest.mark.skipif(bool(_reason), reason=_reason), pytest.mark.tim
 class Site:
     """A gateway and a client before their first call."""
 
-    ps: PlatformScope
     world: World
+    reports: Reports
     network: Network
     engine: Engine
     gateway: Charon
@@ -47,42 +46,6 @@ class Site:
         self.client.write("conf.d/home.conf", text)
         await self.client.load()
         return await self.client.initiate()
-
-    async def sessions(self) -> list[Any]:
-        """The tenant's sessions, after applying what was reported until now."""
-        reading = await journal.read(self.ps, 0.05)
-        await apply.apply(self.ps, reading.groups)
-        await journal.remove(self.ps, reading.groups)
-        return await self.world.acme.scope.db.sessions.find({}, sort=[("started_at", 1)])
-
-    async def session(self, *, open: bool) -> Any:
-        """The session that is open, or the one that has ended, once it was reported."""
-
-        async def look() -> Any:
-            return next((row for row in await self.sessions() if row["open"] is open), None)
-
-        return await until(look, f"the gateway reports {'a session' if open else 'the end of the session'}")
-
-
-async def fetch(site: Site, octets: int) -> None:
-    """The client asks a server behind the gateway for so many octets, and gets them."""
-    serve = f"""
-import socket
-with socket.create_server(("{BEHIND}", 8080)) as server:
-    print("ready", flush=True)
-    server.accept()[0].sendall(bytes({octets}))
-"""
-    get = f"""
-import socket
-with socket.create_connection(("{BEHIND}", 8080), 20) as got:
-    print(len(got.makefile("rb").read()))
-"""
-    network = site.network
-    log = site.folder / "server"
-    await network.start(network.gateway_ns, sys.executable, "-c", serve, log=log)
-    await until(log.read_text, "the server is ready")
-    status, printed = await network.run(network.client_ns, sys.executable, "-c", get)
-    assert (status, printed.strip()) == (0, str(octets))
 
 
 @pytest.fixture
@@ -99,19 +62,19 @@ async def site(ps: PlatformScope, world: World, tmp_path: Path) -> AsyncIterator
         client = strongswan.client(network, tmp_path / "user", certificate)
         await gateway.start()
         await client.start()
-        yield Site(ps, world, network, engine, gateway, client, tmp_path)
+        yield Site(world, Reports(ps, world.acme), network, engine, gateway, client, tmp_path)
 
 
 async def test_a_session_from_dialling_to_hanging_up(site: Site) -> None:
     """With an address of the gateway's pool; what the client fetched is what the Stop reports."""
     came, said = await site.dial(USERNAME, USER_PASSWORD)
     assert came, said + site.gateway.log()
-    begun = await site.session(open=True)
+    begun = await site.reports.session(open=True)
     assert (begun["open"], begun["username"], begun["account_id"]) == (True, USERNAME, site.world.acme.account["_id"])
     assert begun["framed_ip"] == "10.10.10.1"
-    await fetch(site, OCTETS)
+    await site.network.fetch(BEHIND, OCTETS, site.folder / "server")
     await site.client.terminate()
-    row = await site.session(open=False)
+    row = await site.reports.session(open=False)
     assert row["_id"] == begun["_id"]
     assert OCTETS < row["output_octets"] < 2 * OCTETS
     assert 0 < row["input_octets"] < OCTETS
@@ -125,7 +88,7 @@ async def test_an_account_with_an_address_of_its_own(site: Site) -> None:
     await accounts.quick_open(site.world.acme.scope, opening, f"open-carol-{site.world.acme.slug}")
     came, said = await site.dial(CAROL, USER_PASSWORD)
     assert came and f"installing new virtual IP {CAROLS_ADDRESS}" in said
-    row = await site.session(open=True)
+    row = await site.reports.session(open=True)
     assert row["framed_ip"] == CAROLS_ADDRESS
 
 
@@ -134,15 +97,15 @@ async def test_a_client_that_is_refused(site: Site, who: tuple[str, str]) -> Non
     came, said = await site.dial(*who)
     assert not came and "EAP_FAILURE" in said
     assert (site.engine.counters.accepted, site.engine.counters.rejected) == (0, 1)
-    assert await site.sessions() == []
+    assert await site.reports.sessions() == []
     assert (await site.dial(USERNAME, USER_PASSWORD))[0]
 
 
 async def test_a_console_ends_the_session(site: Site) -> None:
     came, said = await site.dial(USERNAME, USER_PASSWORD)
     assert came, said
-    begun = await site.session(open=True)
+    begun = await site.reports.session(open=True)
     attempt = await disconnects.request(site.world.acme.scope, begun["_id"])
     assert attempt["result"] == "ack"
-    assert (await site.session(open=False))["_id"] == begun["_id"]
+    assert (await site.reports.session(open=False))["_id"] == begun["_id"]
     await until(site.client.idle, "the client is told")

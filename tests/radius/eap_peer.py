@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 
 from saas.radius import codec, eap, methods
-from saas.radius.client import Answer, Client
+from saas.radius.client import Answer, Attributes, Client
 from saas.security import nt_hash
 
 CHALLENGE, RESPONSE, SUCCESS = 1, 2, 3  # opcodes of EAP-MSCHAPv2
@@ -86,16 +86,18 @@ def state_of(answer: Answer) -> bytes:
     return answer.packet.first[codec.STATE]
 
 
-async def dialogue(peer: Peer, *devices: Client, username: str = "", rounds: int = 9) -> list[Answer]:
+async def dialogue(
+    peer: Peer, *devices: Client, username: str = "", rounds: int = 9, extra: Attributes | None = None
+) -> list[Answer]:
     """Log in through these devices, each taking a round in turn; all answers, the last one ends it.
 
-    `rounds`: stop earlier, after that many answers.
+    `rounds`: stop earlier, after that many answers. `extra`: what each request carries beside.
     """
     answers: list[Answer] = []
     message, state = peer.begin(), b""
     while message and len(answers) < rounds:
         device = devices[len(answers) % len(devices)]
-        answers.append(await device.eap(username or peer.identity, message, state))
+        answers.append(await device.eap(username or peer.identity, message, state, extra))
         reply = message_of(answers[-1])
         message = peer.answer(reply)
         state = answers[-1].packet.first.get(codec.STATE, b"")
