@@ -28,7 +28,7 @@ from saas.values import new_id, utcnow
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
-_PORTION = 2000  # events of one transaction
+_PORTION = 1000  # events of one transaction
 _ROWS_A_KEY = 20  # recent sessions of a reused id that are looked at
 _STALE_BATCH = 500
 _REBOOTS = ("on", "off")

@@ -6,7 +6,7 @@ import pytest
 
 from saas.errors import Conflict, NotFound, Taken
 from saas.schema import COLLECTIONS
-from saas.store import FenceError, Insert, Store, Update
+from saas.store import FenceError, Insert, Replace, Store, Update
 from tests.world import World
 
 
@@ -29,7 +29,10 @@ async def test_another_tenants_row_cannot_be_changed_or_removed(world: World) ->
     assert await db.nas.update_many({"_id": foreign}, {"$set": {"name": "mine"}}) == 0
     assert await db.nas.delete_many({"_id": foreign}) == 0
     assert await db.nas.bulk([Update({"_id": foreign}, {"$set": {"name": "mine"}})]) == 0
+    assert await db.nas.bulk([Replace({"_id": foreign, "name": "mine"})]) == 0
     assert await world.zeta.scope.db.nas.get(foreign) == world.zeta.nas
+    with pytest.raises(FenceError):
+        await db.nas.bulk([Replace({**world.zeta.nas, "name": "mine"})])
 
 
 @pytest.mark.parametrize(
