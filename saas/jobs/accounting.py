@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 
 from saas.tenants import apply, journal, slots
@@ -10,6 +11,7 @@ from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 
 _WAIT = 1.0  # seconds that a read waits for something to come
+_GATHER = 0.3  # seconds of events that share a transaction while there is no backlog
 
 
 class Accounting:
@@ -27,6 +29,7 @@ class Accounting:
         await journal.remove(ps, reading.groups)
         if reading.complete:
             self._applied_until = begun
+            await asyncio.sleep(_GATHER)
         return sum(len(group.events) for group in reading.groups)
 
     async def hear_changes(self, ps: PlatformScope) -> int:

@@ -36,7 +36,7 @@ from saas.radius.duplicates import Answer, Key
 from saas.radius.gate import Gate, Handler, Request, check_states
 from saas.radius.identify import Nas, check_certified, normal_source
 from saas.radius.notes import Notes
-from saas.radius.server import Address, bind
+from saas.radius.server import Address, bind, stay_awake
 from saas.tenants.certificates import Trust
 
 _BACKLOG: Final = 1024
@@ -246,7 +246,7 @@ class Radsec:
     async def _welcome(self, made: socket.socket, source: str) -> None:
         """The TLS handshake."""
         try:
-            _stay_awake(made)
+            stay_awake(made)
             await asyncio.get_running_loop().connect_accepted_socket(
                 partial(Connection, self, source),
                 made,
@@ -390,13 +390,3 @@ def _context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
     return context
-
-
-def _stay_awake(made: socket.socket) -> None:
-    """A device that vanished is noticed within two minutes, and small packets are sent at once."""
-    made.setblocking(False)
-    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 20), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, name):
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ from saas.values import new_id, utcnow
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
-_PORTION = 2000  # events of one transaction
+_EVENTS, _SESSIONS = 1000, 300  # of one transaction, at most: what a store does in one grows faster than the rows
 _ROWS_A_KEY = 20  # recent sessions of a reused id that are looked at
 _STALE_BATCH = 500
 _REBOOTS = ("on", "off")
@@ -47,9 +47,8 @@ async def apply(ps: PlatformScope, groups: Sequence[Group], known: Known | None 
         if group.error:
             await _bury(ps, "", group.data, group.error)
             buried += 1
-    events = [event for group in groups for event in group.events]
-    for first in range(0, len(events), _PORTION):
-        buried += await _apply_or_bury(ps, known, events[first : first + _PORTION])
+    for events in _portions(event for group in groups for event in group.events):
+        buried += await _apply_or_bury(ps, known, events)
     await slots.track(ps, [event for group in groups if not group.stream for event in group.events])
     return buried
 
@@ -70,6 +69,19 @@ async def close_stale(ps: PlatformScope, before: datetime) -> int:
         if len(rows) < _STALE_BATCH:
             return closed
         after = rows[-1]["stale_at"]
+
+
+def _portions(events: Iterable[AcctEvent]) -> Iterator[list[AcctEvent]]:
+    portion: list[AcctEvent] = []
+    of: set[tuple[str, str]] = set()
+    for event in events:
+        portion.append(event)
+        of.add((event.nas_id, event.session_id))
+        if len(portion) == _EVENTS or len(of) == _SESSIONS:
+            yield portion
+            portion, of = [], set()
+    if portion:
+        yield portion
 
 
 async def _apply_or_bury(ps: PlatformScope, known: Known, events: list[AcctEvent]) -> int:

@@ -79,13 +79,18 @@ async def _operators(scope: Scope) -> list[str]:
 
 
 async def _sessions(scope: Scope) -> list[str]:
-    """A session that is closed has an end and a cause; none has counted below zero."""
+    """A session that is closed has an end and a cause; none counted below zero, or took more than it used."""
     wrong: list[str] = []
     async for row in _rows(scope.db.sessions):
         if not row["open"] and row["stopped_at"] is None:
             wrong.append(f"session {row['_id']}: closed without an end")
         if row["input_octets"] < 0 or row["output_octets"] < 0:
             wrong.append(f"session {row['_id']}: negative octets")
+        octets, seconds = row["charged_octets"], row["charged_seconds"]
+        if not 0 <= octets <= row["input_octets"] + row["output_octets"] or not 0 <= seconds <= row["lasted"]:
+            wrong.append(f"session {row['_id']}: took {octets} octets and {seconds} seconds, which is not what it used")
+        if (octets or seconds) and not row["account_id"]:
+            wrong.append(f"session {row['_id']}: took from a quota without belonging to an account")
     return wrong
 
 

@@ -141,7 +141,7 @@ async def test_a_store_that_is_away_makes_everything_suspect(
 async def follower(ps: PlatformScope, pool: str) -> AsyncIterator[tuple[Devices, Table, Dns]]:
     """The devices without a worker: hears only what a test tells it."""
     table, dns = Table(), Dns("198.51.100.1")
-    devices = Devices(ps, pool, table, Names(dns.resolve))
+    devices = Devices(ps, pool, table, names=Names(dns.resolve))
     await devices.read_all()
     running = [asyncio.create_task(devices.follow()), asyncio.create_task(devices.resolve())]
     yield devices, table, dns

@@ -32,10 +32,11 @@ from tests.world import USER_PASSWORD, USERNAME, World
 class Thread:
     """A worker with its own loop and connections to the stores."""
 
-    def __init__(self, settings: config.Settings, urls: embedded.StoreUrls) -> None:
+    def __init__(self, settings: config.Settings, urls: embedded.StoreUrls, database: str) -> None:
         self.engine: Engine | None = None
         self._settings = settings
         self._urls = urls
+        self._database = database
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -56,7 +57,7 @@ class Thread:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        store = await Store.open(self._urls.mongo_url, "test")
+        store = await Store.open(self._urls.mongo_url, self._database)
         kv = await Kv.open(self._urls.redis_url)
         ps = platform_scope(Services(store, kv, Keys(self._settings.secret_key)))
         where = engine_settings(radsec_port=0, radsec_limits=Limits(handshake=0.5))
@@ -69,10 +70,10 @@ class Thread:
 
 @pytest.fixture
 async def tls_engine(
-    settings: config.Settings, stores: embedded.StoreUrls, bundle: Bundle, unlimited: None
+    settings: config.Settings, stores: embedded.StoreUrls, database: str, bundle: Bundle, unlimited: None
 ) -> AsyncIterator[Engine]:
     """In place of the worker on the tests' own loop."""
-    thread = Thread(settings, stores)
+    thread = Thread(settings, stores, database)
     yield await thread.start()
     await thread.stop()
 

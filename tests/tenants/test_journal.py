@@ -133,6 +133,23 @@ async def test_what_comes_by_two_pools_is_read_in_the_order_of_arrival(ps: Platf
     assert seen == sorted(seen)
 
 
+async def test_it_is_read_in_portions_of_enough_events(ps: PlatformScope) -> None:
+    """Many small groups make one portion, and large ones do not make it larger."""
+    pool, number = new_id("pool"), 0
+    for size in [1] * 70 + [900] * 8:
+        await journal.record(ps, pool, [event("interim", number + n, session_time=1) for n in range(size)])
+        number += size
+    sizes: list[int] = []
+    seen: list[float] = []
+    while groups := (reading := await journal.read(ps, 0.05)).groups:
+        sizes.append(sum(len(group.events) for group in groups))
+        seen += [each.at for group in groups for each in group.events]
+        assert reading.complete == (len(seen) == number)
+        await journal.remove(ps, groups)
+    assert sizes == [70 + 5 * 900, 3 * 900]
+    assert seen == sorted(seen)
+
+
 async def test_what_cannot_be_read_says_why(ps: PlatformScope) -> None:
     await ps.kv.add("pools", "odd")
     await ps.kv.append("pool:odd:acct", [b"[99,[]]", b"nonsense", b'[1,[["too","short"]]]'], keep=10)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from saas.tenants import apply, journal
+from saas.tenants import apply, journal, verify
 from saas.tenants.journal import AcctEvent, Group
 from saas.tenants.known import Known
 from saas.tenants.scope import PlatformScope, Scope
@@ -180,6 +180,19 @@ async def test_who_has_no_limits_is_asked_for_once(ps: PlatformScope, scope: Sco
     await until(heard, "the change is heard")
     await take_in(second, stop)
     assert await left(scope, account) == (500 - 230, None)
+
+
+async def test_verify_tells_of_a_session_that_took_what_it_did_not_use(ps: PlatformScope, scope: Scope) -> None:
+    await make_limited(scope, "alice", octets_left=1000)
+    await record_and_apply(ps, *session(0, (300, 10, 90), tenant_id=scope.tenant_id))
+    assert await verify._sessions(scope) == []
+    await scope.db.sessions.update_many({}, {"$set": {"charged_octets": 101, "account_id": ""}})
+    sentences = await verify._sessions(scope)
+    assert [each.partition(": ")[2] for each in sentences] == [
+        "took 101 octets and 0 seconds, which is not what it used",
+        "took from a quota without belonging to an account",
+    ]
+    await scope.db.sessions.delete_many({})
 
 
 # random histories
