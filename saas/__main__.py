@@ -39,22 +39,30 @@ log = logging.getLogger("openpns")
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[PlatformScope]:
-    """The platform's scope over the stores of the settings, indexes made and migrations done."""
+async def opened(settings: Settings, *, prepared: bool = False) -> AsyncIterator[PlatformScope]:
+    """The platform's scope over the stores of the settings, indexes made and migrations done.
+
+    `prepared`: the process that started this one has seen to that.
+    """
     async with stores(settings) as urls:
         store = await Store.open(urls.mongo_url)
         kv = await Kv.open(urls.redis_url)
         mailer = Mailer(settings.smtp_url or "", settings.mail_from, settings.data_dir / "mail")
         ps = platform_scope(Services(store, kv, Keys(settings.secret_key), mailer))
         try:
-            await store.prepare()
-            for name in await migrate(ps):
-                log.info("migration %s is done", name)
-            await pools.ensure_shared(ps, shared_ports(settings))
+            if not prepared:
+                await _prepare(ps, settings)
             yield ps
         finally:
             await kv.close()
             store.close()
+
+
+async def _prepare(ps: PlatformScope, settings: Settings) -> None:
+    await ps.services.store.prepare()
+    for name in await migrate(ps):
+        log.info("migration %s is done", name)
+    await pools.ensure_shared(ps, shared_ports(settings))
 
 
 def stopping() -> asyncio.Event:
@@ -132,7 +140,7 @@ async def worker(settings: Settings, args: argparse.Namespace) -> int:
         tenant_rate=settings.tenant_rate,
         cached_accounts=settings.cached_accounts,
     )
-    async with opened(settings) as ps, Engine(ps, where):
+    async with opened(settings, prepared=True) as ps, Engine(ps, where):
         engine.settle()
         await stop.wait()
     return 0

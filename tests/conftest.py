@@ -145,7 +145,10 @@ async def alone(settings: config.Settings, stores: embedded.StoreUrls) -> AsyncI
         store = await Store.open(stores.mongo_url, name)
         await store.prepare()
         first = urlsplit(stores.redis_url)
-        kv = await Kv.open(first._replace(path=f"/{int(first.path[1:] or 0) + 1}").geturl())
+        url = first._replace(path=f"/{int(first.path[1:] or 0) + 1}").geturl()
+        async with redis.from_url(url) as client:
+            await client.flushdb()
+        kv = await Kv.open(url)
         yield platform_scope(Services(store, kv, Keys(settings.secret_key)))
         await kv.close()
         store.close()

@@ -21,7 +21,7 @@ from saas.values import normal_username
 Name = tuple[str, str]  # (tenant id, user name in its normal spelling)
 Fetch = Callable[[list[Name]], Awaitable[Mapping[Name, LoginRecord]]]
 
-MAX_AGE: Final = 60.0  # seconds an account is believed
+MAX_AGE: Final = 600.0  # seconds an account is believed of which no change was told
 MAX_AGE_NOBODY: Final = 5.0  # seconds it is believed that nobody has a name
 MAX_AGE_AWAY: Final = 3600.0  # seconds an account is believed while the store does not answer
 PATIENCE: Final = 0.5  # seconds the store gets: devices repeat after one or more

@@ -160,6 +160,7 @@ _HOLDS: Mapping[str, frozenset[str]] = {
     "slow": frozenset(
         {"", "mikrotik", "huawei", "h3c", "zte", "zte-bps", "cisco", "accel-ppp", "pptpd"}
         | {"ikuai", "ikuai-bps", "wispr", "chillispot", "ascend"}
+        | {"cisco-isg", "juniper", "mpd", "nokia", "panabit", "ruckus"}
     ),
 }
 

@@ -18,6 +18,7 @@ NAS_SECRET = "demo-secret"
 USERNAME = "alice"
 USER_PASSWORD = "alice-password"
 EXPIRES = datetime(2100, 1, 1, tzinfo=UTC)  # of a dataset's accounts: far away, and yet looked at by every log-in
+QUOTA = 2**50  # octets
 _CHUNK = 1000
 _EACH = 10  # accounts of one member
 
@@ -75,7 +76,7 @@ async def fill(ps: PlatformScope, size: Dataset) -> None:
     """Make the dataset's tenants, devices and accounts in bulk; what is there already stays as it is.
 
     Devices nas-0000… with secrets secret-0000…, any source address; accounts u000000… with passwords p000000…, on a
-    plan without quota, paid for until EXPIRES.
+    plan with a quota that nobody uses up, paid for until EXPIRES.
     """
     form = platform.OwnerForm(email="datasets@example.com", password=PASSWORD)
     owner = await ps.db.cloud_accounts.one({"email": form.email}) or await platform.create_cloud_account(ps, form)
@@ -122,7 +123,7 @@ async def _accounts(scope: Scope, plan_id: str, count: int) -> None:
                 person = members.new_member(username, name="", mobile="", note="", password_hash=None)
                 people.append(person)
             account = accounts.new_account(scope, person, plan_id, username, f"p{number:06d}")
-            rows.append(account | {"expires_at": EXPIRES})
+            rows.append(account | {"expires_at": EXPIRES, "octets_left": QUOTA})
         await scope.transaction(partial(_insert, people, rows))
 
 

@@ -33,7 +33,8 @@ class Service:
         names = ("AUTH_PORT", "ACCT_PORT", "HTTP_PORT", "RADSEC_PORT")
         ports = dict(zip(names, free_ports(4), strict=True))
         self._auth, self._acct = ports["AUTH_PORT"], ports["ACCT_PORT"]
-        settings = {"DATA_DIR": str(self.folder), **{name: str(port) for name, port in ports.items()}}
+        values = {name: str(port) for name, port in ports.items()}
+        settings = {"DATA_DIR": str(self.folder), "TENANT_RATE": "0", **values}
         self._environment = {PREFIX + name: value for name, value in settings.items()} | self.stores.environment()
         self._running: dict[str, Process] = {}
 
@@ -52,6 +53,12 @@ class Service:
         """Start the engine; returns when it has accepted a log-in."""
         self.launch(workers)
         self._running["radius"].ready(lambda: self.accepts(generator) and len(self.roles()["engine"]) == workers, 120)
+
+    def limit(self, rate: int, generator: Generator) -> None:
+        """Start the engine again, with a limit of packets a second for each tenant; 0 is none."""
+        self._environment[f"{PREFIX}TENANT_RATE"] = str(rate)
+        self.stop("radius")
+        self.start(generator)
 
     def launch(self, workers: int = 1) -> None:
         """Start the engine and do not wait for it."""

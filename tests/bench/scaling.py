@@ -48,8 +48,9 @@ def second_worker(bench: Bench) -> Iterator[Comparison]:
 
 
 def isolation(bench: Bench) -> Iterator[Comparison]:
-    """The 99th percentile of a tenant while another one storms, against its quiet."""
+    """The 99th percentile of a tenant while another one storms at ten times its limit, against its quiet."""
     ours = bench.large
+    ours.limit(bench.storm // 10, bench.generator)
     ours.warm(bench.generator)
     common = {"seconds": bench.seconds, "kind": "pap"}
     mine = ours.stream(**common, only=1, rate=NEIGHBOUR)
@@ -64,6 +65,7 @@ def isolation(bench: Bench) -> Iterator[Comparison]:
         title = f"A tenant's 99th percentile, its neighbour sending {bench.storm} {title} a second"
         facts = {"lost": sum(pair[0]["lost"] for pair in pairs)}
         yield Comparison(f"isolation_{key}", title, ("storm", "quiet"), pairs, "p99", 1.5, less=True, facts=facts)
+    ours.limit(0, bench.generator)
 
 
 def _neighbour(bench: Bench, ours: Service, storm: dict[str, object], mine: dict[str, object]) -> Sample:

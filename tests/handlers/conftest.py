@@ -21,6 +21,7 @@ from saas.handlers.app import make_app, serve
 from saas.handlers.routes import Route, gather
 from saas.tenants import login
 from saas.tenants.scope import PlatformScope
+from saas.values import new_id
 from tests.browser import Browser
 from tests.handlers.sample import ROUTES
 from tests.world import PASSWORD, Business, World, make_business, make_world, signed_in
@@ -63,7 +64,7 @@ def visitor(web: str) -> Browser:
 async def owner_token(ps: PlatformScope, cast: World) -> str:
     """One log-in for all: log-ins are counted."""
     form = login.LoginForm(login=cast.acme.email, password=PASSWORD)
-    return await login.open_session(ps, await login.cloud(ps, form, "192.0.2.10"))
+    return await login.open_session(ps, await login.cloud(ps, form, new_id("from")))
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ async def operator(web: str, ps: PlatformScope, cast: World) -> Browser:
     """Acme's operator."""
     form = login.LoginForm(login="bob", password=PASSWORD)
     browser = Browser(web)
-    session = await login.operator(ps, cast.acme.slug, form, "192.0.2.11")
+    session = await login.operator(ps, cast.acme.slug, form, new_id("from"))
     browser.cookies["session"] = await login.open_session(ps, session)
     return browser
 

@@ -127,7 +127,7 @@ async def test_a_device_that_takes_no_answers_gets_no_more_requests_read(
     def status(number: int) -> bytes:
         """Each with a long state, which comes back."""
         state = codec.plain(codec.PROXY_STATE, bytes(253))
-        return access_request(codec.STATUS_SERVER, number % 256, number.to_bytes(16, "big"), SECRET, state * 14)
+        return access_request(codec.STATUS_SERVER, number % 256, number.to_bytes(16, "big"), SECRET, state * 8)
 
     monkeypatch.setattr(connections, "WRITE_BUFFER", 16 * 1024)
     async with device() as gate:

@@ -141,9 +141,11 @@ async def test_a_device_that_takes_no_answers_is_not_read(device: Device, tls_en
         assert (await gate.status()).accepted
 
 
-async def test_it_ends_in_order(settings: config.Settings, stores: embedded.StoreUrls, device: Device) -> None:
+async def test_it_ends_in_order(
+    settings: config.Settings, stores: embedded.StoreUrls, database: str, device: Device
+) -> None:
     """With a connection open, which is closed."""
-    thread = Thread(settings, stores)
+    thread = Thread(settings, stores, database)
     engine = await thread.start()
     async with device(port=engine.radsec_port) as gate:
         assert (await gate.status()).accepted

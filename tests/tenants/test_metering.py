@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -257,7 +257,7 @@ def _life(chance: random.Random, number: int, tenant_id: str, name: str, nas: st
 
 def _late(chance: random.Random, each: AcctEvent) -> AcctEvent:
     delay = chance.choice([0, 0, 1, 30, 900, 5000])
-    return replace(each, received=each.received + delay + chance.random())
+    return each._replace(received=each.received + delay + chance.random())
 
 
 async def _accounts(scope: Scope) -> dict[str, str]:
