@@ -32,7 +32,7 @@ from tests.fuzz.gates import Fault
 from tests.fuzz.runs import RUNS, Run
 
 _PARTS = 4  # of a kind, so that processes have equally much to do
-_WAYS = {"auth": "auth", "acct": "acct", "replies": "answer"}  # of findings that are packets
+_WAYS = {"auth": "auth", "acct": "acct", "replies": "answer", "answers": "answer"}  # of findings that are packets
 
 
 async def _requests(samples: Sequence[Sample], seed: int, packets: int) -> None:

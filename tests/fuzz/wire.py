@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Address
 from typing import Any
 
 from saas.radius.client import Client
@@ -25,6 +26,7 @@ from tests.world import Business, make_world
 
 HOST = "127.0.0.1"
 _WINDOW = 200  # packets on their way at once
+_SOURCES = IPv4Address("127.1.0.0")
 _TRIES = 30  # answers to one Disconnect-Request
 _QUIET = "quiet"  # a user of whom no packet of the corpus speaks
 _APPLIED = 20  # every so many windows the journal is applied, and forgotten otherwise
@@ -41,14 +43,17 @@ class Wire:
         self.windows = 0
 
     async def window(self, way: str, packets: Sequence[bytes]) -> None:
-        """Send packets from a port of their own, judge what comes back until all are accounted for. Fault."""
+        """Send packets from an address of their own, judge what comes back until all are accounted for. Fault.
+
+        From one that was used before, a packet could be answered with what is remembered of another one.
+        """
         counters = self.engine.counters
         received, dropped = counters.received, counters.dropped.total()
         port = self.engine.auth_port if way == "auth" else self.engine.acct_port
         answers: list[bytes] = []
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
-            sender.bind((HOST, 0))
+            sender.bind((str(_SOURCES + self.windows), 0))
             for packet in packets:
                 sender.sendto(packet, (HOST, port))
 
@@ -69,7 +74,7 @@ class Wire:
             asked = [packet for packet in packets if packet[1:2] == octets[1:2]]
             wrong = [check_answer(octets, packet, HOST, self.devices) for packet in asked]
             if all(wrong):
-                raise Fault((wrong or ["an answer to nothing"])[0], asked)
+                raise Fault(f"{(wrong or ['an answer to nothing'])[0]}: {octets.hex()}", asked)
         await self._journalled()
 
     async def _journalled(self) -> None:
