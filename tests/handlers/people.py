@@ -10,8 +10,10 @@ from tests.world import PASSWORD, Business
 
 
 async def log_in(web: str, ps: PlatformScope, business: Business, name: str, password: str = PASSWORD) -> Browser:
-    """A browser of an operator; each logs in from an address of its own, since log-ins are counted."""
-    session = await login.operator(ps, business.slug, login.LoginForm(login=name, password=password), name)
+    """A browser of an operator; each log-in is from an address of its own and the first, since log-ins are counted."""
+    await ps.kv.delete(f"hit:login:as:{business.slug}/{name}")
+    form = login.LoginForm(login=name, password=password)
+    session = await login.operator(ps, business.slug, form, new_id("from"))
     browser = Browser(web)
     browser.cookies["session"] = await login.open_session(ps, session)
     return browser

@@ -56,6 +56,11 @@ async def led(ps: PlatformScope) -> bool:
     return bool(await ps.kv.run("return redis.call('EXISTS', KEYS[1])", ["lease:jobs"], []))
 
 
+async def works(ps: PlatformScope) -> bool:
+    """True when a leader has told of a job since the test began."""
+    return await led(ps) and bool(await health.beats(ps))
+
+
 async def the_only(scope: Scope, **values: object) -> bool:
     """True when the tenant has one session with these values."""
     return [{name: row[name] for name in values} for row in await rows(scope)] == [values]  # type: ignore[literal-required]
@@ -101,12 +106,13 @@ async def test_a_lost_lease_ends_the_work(
     """The leader is cut off: another leads; the first comes back as one that waits."""
     expect_log("no longer leads")
     expect_log("[Rr]edis is away")
+    await ps.kv.delete("jobs")
     async with plugged(stores.redis_url) as cable:
         kv = await Kv.open(cable.url)
         cut = platform_scope(replace(ps.services, kv=kv))
         stop = asyncio.Event()
         first = asyncio.create_task(runner.run(cut, stop))
-        await until(lambda: led(ps), "the first leads")
+        await until(lambda: works(ps), "the first leads, and knows it")
         await cable.pull()
         await ps.kv.delete("lease:jobs")  # as if it had run out
         async with running(ps):
