@@ -60,8 +60,8 @@ test: setup-test check ## everything: checks, all tests, smoke
 	$(PYTEST)
 	$(MAKE) smoke
 
-test-quick: setup check ## the checks and the tests that need neither a browser nor to kill anything
-	$(PYTEST) -m "not e2e and not crash"
+test-quick: setup check ## the checks and the tests that need no browser, no other programs and little time
+	$(PYTEST) -m "not e2e and not crash and not gateway and not slow"
 
 bench: setup ## speed against FreeRADIUS, which it installs (make bench ARGS="--only auth --rounds 3"; ARGS=--help)
 	@tools/setup.sh bench

@@ -15,6 +15,8 @@ from saas import config, embedded
 from saas.store import Store
 from tests.support import free_ports
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

@@ -24,6 +24,8 @@ from saas.config import Settings, load
 from saas.embedded import StoresError, StoreUrls, stores
 from tests.support import until
 
+pytestmark = pytest.mark.slow
+
 USER = """
 import asyncio, sys, uvloop
 from saas.config import load

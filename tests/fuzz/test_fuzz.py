@@ -13,6 +13,8 @@ from tests.fuzz.corpus import Sample
 from tests.fuzz.gates import DEVICES, address, check_answer, gates
 from tests.fuzz.mutate import OTHER_SECRET, Mutator, sign, sign_answer
 
+pytestmark = pytest.mark.slow
+
 SAMPLES = corpus.load()
 SEED = 20260101
 SHARES = {"auth": 4000, "acct": 4000, "replies": 8000, "values": 10_000, "texts": 8000}

@@ -23,6 +23,8 @@ from tests.reports import Reports
 from tests.support import until
 from tests.world import NAS_SECRET, USER_PASSWORD, World
 
+pytestmark = pytest.mark.slow
+
 INTERIM, STOP = (60, 1_000, 5_000), (120, 2_000, 9_000)  # seconds, octets from and to the subscriber
 HIGH = 2**32
 

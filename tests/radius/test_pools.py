@@ -29,6 +29,8 @@ from tests.radius.conftest import HOST, engine_settings, set_plan
 from tests.support import free_ports, until
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, make_business
 
+pytestmark = pytest.mark.slow
+
 OCTETS = 1000  # each update reports this much more
 UPDATES = 3  # of a session
 SENDERS = 6

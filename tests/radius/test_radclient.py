@@ -15,6 +15,7 @@ from tests.world import USER_PASSWORD, USERNAME, World
 SECRET = "radclient-secret"
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not shutil.which("radclient"), reason="radclient (Debian: freeradius-utils) is not installed"),
     pytest.mark.usefixtures("unlimited"),
 ]

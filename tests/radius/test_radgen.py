@@ -15,7 +15,10 @@ from tests.bench import generator, mschap
 from tests.bench.generator import Generator, Report
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, World
 
-pytestmark = pytest.mark.skipif(not shutil.which("gcc"), reason="gcc, which compiles radgen, is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("gcc"), reason="gcc, which compiles radgen, is not installed"),
+]
 
 LOGINS, SESSIONS = 40, 10
 

@@ -25,6 +25,8 @@ from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import HOST
 from tests.support import free_ports, until
 
+pytestmark = pytest.mark.slow
+
 # It leaves a file "<pool>-<auth port>-<pid>" for as long as it lives.
 _WORKER = """
 import asyncio, os, signal, sys

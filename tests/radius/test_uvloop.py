@@ -28,6 +28,8 @@ from tests.radius.test_reverse import online
 from tests.support import until
 from tests.world import USER_PASSWORD, USERNAME, World
 
+pytestmark = pytest.mark.slow
+
 
 class Thread:
     """A worker with its own loop and connections to the stores."""

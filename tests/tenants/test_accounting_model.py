@@ -28,7 +28,7 @@ ROUNDS = int(os.environ.get("MODEL_ROUNDS", "2"))
 SEED = int(os.environ.get("MODEL_SEED", str(secrets.randbits(32))))
 USERS = ("alice", "bob", "carol")
 
-pytestmark = pytest.mark.timeout(120 + 30 * ROUNDS)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(120 + 30 * ROUNDS)]
 
 
 class Away:

@@ -26,7 +26,7 @@ from tests.tenants.accounting_events import (
     session,
 )
 
-pytestmark = pytest.mark.usefixtures("emptied")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("emptied")]
 
 PLENTY = 10**15
 
