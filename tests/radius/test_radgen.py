@@ -55,19 +55,19 @@ async def test_its_logins_are_right(radgen: Generator, engine: Engine, world: Wo
 async def test_its_sessions_are_recorded(
     radgen: Generator, engine: Engine, ps: PlatformScope, world: World, kind: str
 ) -> None:
-    steps = {"acct": 4, "life": 5}[kind]
-    report = await play(radgen, engine, world.acme, kind=kind, interims=2, count=steps * SESSIONS)
-    assert (report["starts"], report["updates"], report["stops"]) == (SESSIONS, 2 * SESSIONS, SESSIONS)
+    report = await play(radgen, engine, world.acme, kind=kind, interims=2, count=6 * SESSIONS)
+    assert report["accepted"] + report["starts"] + report["updates"] + report["stops"] == 6 * SESSIONS
     complete = False
     while not complete:
         groups, complete = await journal.read(ps, 0.05)
         await apply.apply(ps, groups)
         await journal.remove(ps, groups)
     rows = await world.acme.scope.db.sessions.find()
-    assert len(rows) == SESSIONS and not any(row["open"] for row in rows)
+    ended = [row for row in rows if not row["open"]]
+    assert (len(rows), len(ended)) == (report["starts"], report["stops"])
     assert {row["account_id"] for row in rows} == {world.acme.account["_id"]}
-    assert sum(row["input_octets"] for row in rows) == report["input"] > 0
-    assert sum(row["output_octets"] for row in rows) == report["output"] > SESSIONS * 2**32
+    assert sum(row["input_octets"] for row in ended) == report["input"] > 0
+    assert sum(row["output_octets"] for row in ended) == report["output"] > len(ended) * 2**32
 
 
 async def test_a_request_that_is_not_answered_goes_out_again_unchanged(
