@@ -163,6 +163,12 @@ async def refused(peer: Peer) -> bool:
         return True
 
 
+def long_status(number: int) -> bytes:
+    """A Status-Server whose answer is long, for Proxy-State comes back: a few hundred fill every buffer."""
+    states = codec.plain(codec.PROXY_STATE, bytes(253)) * 8
+    return access_request(codec.STATUS_SERVER, number % 256, number.to_bytes(16, "big"), SECRET, states)
+
+
 def status(number: int, *, prove: bool = True) -> bytes:
     """A Status-Server."""
     return access_request(codec.STATUS_SERVER, number, bytes(16), SECRET, b"", prove=prove)

@@ -9,15 +9,14 @@ from typing import Any
 
 import pytest
 
-from saas.radius import codec, connections
-from saas.radius.authenticators import access_request
+from saas.radius import connections
 from saas.radius.client import Client
 from saas.radius.engine import Engine
 from saas.radius.radsec import Limits
 from saas.tenants.certificates import Bundle
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import HOST, Device, engine_settings
-from tests.radius.peer import SECRET, Peer, login
+from tests.radius.peer import Peer, login, long_status
 from tests.support import PATIENCE, until
 from tests.world import World
 
@@ -124,17 +123,12 @@ async def test_no_more_is_read_than_can_be_answered(
 async def test_a_device_that_takes_no_answers_gets_no_more_requests_read(
     device: Device, tls_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def status(number: int) -> bytes:
-        """Each with a long state, which comes back."""
-        state = codec.plain(codec.PROXY_STATE, bytes(253))
-        return access_request(codec.STATUS_SERVER, number % 256, number.to_bytes(16, "big"), SECRET, state * 8)
-
     monkeypatch.setattr(connections, "WRITE_BUFFER", 16 * 1024)
     async with device() as gate:
         gate.writer.transport.pause_reading()  # type: ignore[attr-defined]
         sent = 0
         while not (held := tls_engine._radsec._all()) or not held[0]._blocked:
-            gate.send(status(sent))
+            gate.send(long_status(sent))
             sent += 1
             await asyncio.sleep(0)
         (connection,) = held

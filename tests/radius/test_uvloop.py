@@ -22,7 +22,7 @@ from saas.tenants import certificates, disconnects
 from saas.tenants.certificates import Bundle
 from saas.tenants.scope import PlatformScope, Services, platform_scope
 from tests.radius.conftest import HOST, Device, engine_settings
-from tests.radius.peer import VERSIONS, login, refused, status
+from tests.radius.peer import VERSIONS, login, long_status, refused, status
 from tests.radius.test_connections import dial, hung_up
 from tests.radius.test_reverse import online
 from tests.support import until
@@ -134,8 +134,8 @@ async def test_a_device_that_takes_no_answers_is_not_read(device: Device, tls_en
         gate.writer.transport.pause_reading()  # type: ignore[attr-defined]
         sent = 0
         while not (held := tls_engine._radsec._all()) or not held[0]._paused:
-            gate.send(b"".join(status(number) for number in range(256)))
-            sent += 256
+            gate.send(long_status(sent))
+            sent += 1
             await asyncio.sleep(0)
         gate.writer.transport.resume_reading()  # type: ignore[attr-defined]
         for _ in range(sent):
