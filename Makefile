@@ -5,7 +5,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTEST := .venv/bin/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup setup-test run smoke demo check format mongo test test-quick test-mongo fuzz model bench clean
+.PHONY: help setup setup-test compile run smoke demo check format mongo test test-quick test-mongo fuzz model bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -28,6 +28,10 @@ node_modules/.done: package.json package-lock.json .npmrc tools/setup.sh
 static/vendor/.done: node_modules/.done tools/vendor.mjs $(wildcard static/icons.txt)
 	@tools/setup.sh vendor
 	@touch $@
+
+compile: setup ## compile the path of packets, which trebles its speed (needs a C compiler; a minute, again after changes)
+	@tools/setup.sh compile
+	@.venv/bin/python tools/compile.py
 
 mongo: .tools/bin/secantusd-rs ## build SecantusDB's Rust server for measuring at size (needs cargo and cmake; 5 to 15 minutes, once)
 
@@ -63,7 +67,7 @@ test: setup-test check ## everything: checks, all tests, smoke
 test-quick: setup check ## the checks and the tests that need no browser, no other programs and little time
 	$(PYTEST) -m "not e2e and not crash and not gateway and not slow"
 
-bench: setup ## speed against FreeRADIUS, which it installs (make bench ARGS="--only auth --rounds 3"; ARGS=--help)
+bench: compile ## speed against FreeRADIUS, which it installs (make bench ARGS="--only auth --rounds 3"; ARGS=--help)
 	@tools/setup.sh bench
 	@.venv/bin/python -m tests.bench.run $(ARGS)
 
@@ -77,5 +81,5 @@ model: setup ## random lives of devices against a plain reference of accounting 
 	@MODEL_ROUNDS=$(or $(ROUNDS),30) $(PYTEST) tests/tenants/test_accounting_model.py
 
 clean: ## remove what setup and the tools made; the data folder var/ stays
-	rm -rf .venv .tools node_modules static/vendor *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .tools .compiled node_modules static/vendor *.egg-info .mypy_cache .pytest_cache .ruff_cache
 	find saas tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,8 +2,10 @@
 
 The map of the house; a new file goes where its sentence is.
 
-    __main__.py     composition root: openpns web|radius|jobs|init|demo|verify|run; builds and wires, no logic
+    __main__.py     chooses what was compiled (compiled.py)
+    commands.py     composition root: openpns web|radius|jobs|init|demo|verify|run; builds and wires, no logic
     launch.py       openpns run: the Procfile in the foreground, and the proof that it works
+    compiled.py     the path of packets as machine code, where it was compiled
     config.py       typed settings from the environment; the only reader of os.environ
     embedded.py     the embedded stores of a data folder, as their users see them
     keeper.py       the process that starts, restarts and ends them
@@ -16,6 +18,7 @@ The map of the house; a new file goes where its sentence is.
     store.py        the only door to MongoDB: the fence, transactions, migrations
     migrations.py   changes to stored data that came with a version
     kv.py           the only door to Redis: sessions, limits, leases, streams, changes
+    scripts.py      the connection on which Redis runs our scripts
     security.py     the door to cryptography: password hashes, sealed secrets, signatures
     certs.py        X.509 certificates: the second door to cryptography
     outbound.py     the only door to foreign servers: mail, host names
@@ -25,7 +28,7 @@ The map of the house; a new file goes where its sentence is.
     jobs/           time: thin loops over operations, one leader
     handlers/       HTTP: routes, pages, forms
 
-Direction: __main__ -> handlers | radius | jobs -> tenants -> store, kv, security, certs, outbound -> values, errors.
+Direction: commands -> handlers | radius | jobs -> tenants -> store, kv, security, certs, outbound -> values, errors.
 The three fronts never import one another; they meet in operations.
 """
 

@@ -114,6 +114,8 @@ class Settings(BaseSettings):
     # None: embedded, over the data folder
     mongo_url: Annotated[str | None, _url("mongodb", "mongodb+srv")] = Field(default=None, repr=False)
     redis_url: Annotated[str | None, _url("redis", "rediss")] = Field(default=None, repr=False)
+    # where concurrent sessions are counted, which may be lost and needs no disk; None: in redis_url
+    slots_url: Annotated[str | None, _url("redis", "rediss")] = Field(default=None, repr=False)
     # None: mail goes to the log and to data_dir/mail
     smtp_url: Annotated[str | None, _url("smtp", "smtps")] = Field(default=None, repr=False)
     mail_from: Annotated[str, AfterValidator(_mail_address)] = "openpns@localhost"

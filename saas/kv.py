@@ -14,12 +14,16 @@ from typing import Any, NamedTuple
 
 import redis.asyncio as redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, ResponseError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from saas.errors import Unavailable
+from saas.scripts import Broken, ReplyError, ScriptConnection
 
 _CHANGES = "changes"
+_PATIENCE = 5.0  # seconds that an answer may take
+_RETRY = 1.0  # seconds until a server that took longer is asked again
+_AWAY = ("OOM ", "READONLY ", "MISCONF ", "LOADING ")  # refusals of a server that takes nothing at present
 
 # Count a hit in a fixed window that starts at the first one; the answer is [count, milliseconds left].
 _HIT = """
@@ -76,7 +80,9 @@ class Kv:
         self._lease = client.register_script(_LEASE)
         self._release = client.register_script(_RELEASE)
         self._digests: dict[str, str] = {}
-        self._idle: list[Any] = []  # connections for scripts
+        self._scripts: ScriptConnection | None = None
+        self._opening = asyncio.Lock()
+        self._away_until = 0.0
 
     @classmethod
     async def open(cls, url: str) -> Kv:
@@ -88,8 +94,8 @@ class Kv:
 
     async def close(self) -> None:
         """Close every connection."""
-        for connection in self._idle:
-            await connection.disconnect()
+        if self._scripts is not None:
+            await self._scripts.close()
         await self._client.aclose()
 
     def tenant(self, tenant_id: str) -> TenantKv:
@@ -215,41 +221,53 @@ class Kv:
         with _translated():
             return sorted(member.decode() for member in await self._client.smembers(key))
 
-    async def run(self, script: str, keys: Sequence[str], args: Sequence[str | bytes | int]) -> Any:
+    async def run(
+        self, script: str, keys: Sequence[str], args: Sequence[str | bytes | int], patience: float = _PATIENCE
+    ) -> Any:
         """Run a Lua script: nothing else happens in between. Its answer, texts as octets.
 
-        Engines do this for every batch of packets, so it goes past the client, which costs several times as much, to
-        a connection of our own. As with the client, one that broke while it was idle is made anew and asked again.
+        Unavailable also when it takes longer than `patience` seconds; then no script is tried for a second, so that
+        not everybody waits for a server that does not answer. As with the client, a connection that broke is made anew
+        and the script run again: scripts bear that.
         """
+        clock = asyncio.get_running_loop().time
+        if clock() < self._away_until:
+            raise Unavailable(store="redis")
+        try:
+            with _translated():
+                async with asyncio.timeout(patience):
+                    answer = await self._run(script, (len(keys), *keys, *args))
+        except Unavailable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                self._away_until = clock() + _RETRY
+            raise
+        if not isinstance(answer, ReplyError):
+            return answer
+        if str(answer).startswith(_AWAY):
+            raise Unavailable(store="redis") from answer
+        raise answer
+
+    async def _run(self, script: str, command: tuple[str | bytes | int, ...]) -> Any:
         digest = self._digests.get(script)
         if digest is None:
             digest = self._digests[script] = sha1(script.encode()).hexdigest()
-        command = (digest, len(keys), *keys, *args)
-        with _translated():
-            while self._idle:
-                try:
-                    return await self._run(self._idle.pop(), script, command)
-                except RedisConnectionError:
-                    continue
-            return await self._run(self._client.connection_pool.make_connection(), script, command)
-
-    async def _run(self, connection: Any, script: str, command: tuple[str | bytes | int, ...]) -> Any:
         try:
-            await connection.connect()
-            await connection.send_command("EVALSHA", *command)
-            try:
-                answer = await connection.read_response()
-            except NoScriptError:
-                await connection.send_command("EVAL", script, *command[1:])
-                answer = await connection.read_response()
-        except ResponseError:
-            self._idle.append(connection)
-            raise
-        except BaseException:  # what comes next on this connection may be the answer to this command
-            await connection.disconnect(nowait=True)
-            raise
-        self._idle.append(connection)
+            answer = await (await self._connected()).ask("EVALSHA", digest, *command)
+        except Broken:
+            answer = await (await self._connected()).ask("EVALSHA", digest, *command)
+        if isinstance(answer, ReplyError) and str(answer).startswith("NOSCRIPT"):
+            answer = await (await self._connected()).ask("EVAL", script, *command)
         return answer
+
+    async def _connected(self) -> ScriptConnection:
+        """The connection for scripts, opened where there is none that can be used."""
+        if self._scripts is None or not self._scripts.usable:
+            async with self._opening:
+                if self._scripts is None or not self._scripts.usable:  # somebody else may have been first
+                    opened = self._client.connection_pool.make_connection()
+                    await opened.connect()
+                    self._scripts = ScriptConnection(opened)
+        return self._scripts
 
     # news of changes
 

@@ -38,7 +38,7 @@ from tests.support import free_ports
 from tests.world import World, make_world
 
 E2E = Path(__file__).parent / "e2e"
-GIVEN = {name: os.environ.get(f"{config.PREFIX}{name.upper()}") for name in ("mongo_url", "redis_url")}
+GIVEN = {name: os.environ.get(f"{config.PREFIX}{name.upper()}") for name in ("mongo_url", "redis_url", "slots_url")}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -92,7 +92,7 @@ async def stores(settings: config.Settings, worker_id: str) -> AsyncIterator[emb
         for url in mine:
             async with redis.from_url(url) as client:
                 assert not await client.dbsize(), f"the Redis database {number} or the next one holds data of others"
-        yield urls._replace(redis_url=mine[0])
+        yield urls._replace(redis_url=mine[0], slots_url=mine[0])
         for url in mine:
             async with redis.from_url(url) as client:
                 await client.flushdb()
@@ -133,9 +133,17 @@ async def kv(stores: embedded.StoreUrls) -> AsyncIterator[Kv]:
 
 
 @pytest.fixture(scope="session")
-def ps(settings: config.Settings, store: Store, kv: Kv) -> PlatformScope:
+async def counting(stores: embedded.StoreUrls) -> AsyncIterator[Kv]:
+    """The store of the slots."""
+    opened = await Kv.open(stores.slots_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="session")
+def ps(settings: config.Settings, store: Store, kv: Kv, counting: Kv) -> PlatformScope:
     """The platform's scope."""
-    return platform_scope(Services(store, kv, Keys(settings.secret_key)))
+    return platform_scope(Services(store, kv, Keys(settings.secret_key), slots=counting))
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,17 @@ async def service(tmp_path: Path) -> AsyncIterator[Service]:
 
 
 @pytest.mark.parametrize(
-    "word", ["openpns web", "openpns radius", "saas worker", "openpns jobs", "saas.keeper", "secantus", "valkey-server"]
+    "word",
+    [
+        "openpns web",
+        "openpns radius",
+        "saas worker",
+        "openpns jobs",
+        "saas.keeper",
+        "secantus",
+        "var/valkey --save",
+        "var/slots --save",
+    ],
 )
 async def test_every_answered_record_is_there(service: Service, word: str) -> None:
     (victim,) = service.pids(word)

@@ -132,7 +132,7 @@ async def written(urls: StoreUrls) -> tuple[list[int], list[int]]:
 async def test_given_urls_are_used_and_nothing_is_started(folder: Path) -> None:
     given = load(data_dir=folder, mongo_url="mongodb://one:1/", redis_url="redis://two:2/")
     async with stores(given) as urls:
-        assert urls == ("mongodb://one:1/", "redis://two:2/")
+        assert urls == ("mongodb://one:1/", "redis://two:2/", "redis://two:2/"), "slots are where the rest is"
         assert not running(folder)
     assert list(folder.iterdir()) == [folder / "secret.key"]
 
@@ -140,7 +140,7 @@ async def test_given_urls_are_used_and_nothing_is_started(folder: Path) -> None:
 async def test_only_what_is_not_given_is_started(folder: Path) -> None:
     async with stores(load(data_dir=folder, mongo_url="mongodb://one:1/")) as urls:
         assert urls.mongo_url == "mongodb://one:1/"
-        assert list(pids(folder)) == ["valkey"]
+        assert list(pids(folder)) == ["valkey", "slots"]
         with pytest.raises(StoresError, match="run without the embedded MongoDB for another command"):
             async with stores(load(data_dir=folder)):
                 pass
@@ -157,11 +157,11 @@ async def test_the_data_are_there_again_at_the_next_start(settings: Settings, fo
         assert await written(urls) == ([1], [1])
 
 
-async def test_commands_that_start_together_share_one_pair_of_servers(folder: Path) -> None:
+async def test_commands_that_start_together_share_their_servers(folder: Path) -> None:
     users = [await User.start(folder) for _ in range(3)]
     first, *others = [await user.urls() for user in users]
     assert others == [first, first]
-    assert len(running(folder)) == 3  # the keeper and two servers
+    assert len(running(folder)) == 4  # the keeper and three servers
     for user in users[:2]:
         await user.leave()
     await write(first, 1)
@@ -257,7 +257,7 @@ async def test_servers_that_no_record_tells_of_are_replaced(settings: Settings, 
     (folder / "stores.json").unlink()
     async with stores(settings) as urls:
         assert not set(pids(folder).values()) & set(servers.values())
-        assert len(running(folder)) == 3
+        assert len(running(folder)) == 4
         assert await written(urls) == ([1], [1])
 
 

@@ -91,7 +91,7 @@ async def recovered(service: Service, traffic: Traffic, what: str, record: pytes
     assert not traffic.failed(), "known users get in all the time"
 
 
-@pytest.mark.parametrize("word", ["secantus", "valkey-server", "openpns jobs"])
+@pytest.mark.parametrize("word", ["secantus", "var/valkey --save", "var/slots --save", "openpns jobs"])
 async def test_what_hangs_is_waited_for_by_nobody(service: Service, word: str, request: pytest.FixtureRequest) -> None:
     traffic = await flowing(service)
     (victim,) = service.pids(word)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the targets of the Makefile install, one step a call: python | node | vendor | debian | mongo | bench
+# What the targets of the Makefile install, one step a call: python | node | vendor | debian | compile | mongo | bench
 # Every step may be repeated; make calls it only when something it depends on has changed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -75,6 +75,11 @@ debian)
         libcharon-extauth-plugins libcharon-extra-plugins libstrongswan-extra-plugins openvpn \
         openvpn-auth-radius radsecproxy strongswan-charon strongswan-swanctl
     ;;
+compile)
+    command -v gcc >/dev/null || install_debian "a C compiler is needed" gcc libc6-dev
+    headers=$(.venv/bin/python -c 'import sysconfig; print(sysconfig.get_path("include"))')
+    [ -e "$headers/Python.h" ] || install_debian "the headers of Python are needed" "$(basename "$headers")-dev"
+    ;;
 bench)
     need_debian "the bench needs a compiler and its peers" gcc libc6-dev freeradius freeradius-postgresql postgresql
     ;;
@@ -92,6 +97,6 @@ mongo)
     cargo install secantus-mdb --version "$version" --locked --ignore-rust-version --root .tools
     ;;
 *)
-    fail "usage: tools/setup.sh python | node | vendor | debian | mongo | bench"
+    fail "usage: tools/setup.sh python | node | vendor | debian | compile | mongo | bench"
     ;;
 esac

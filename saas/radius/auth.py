@@ -27,12 +27,12 @@ from saas.radius.logins import Login, Logins, Name, login_name
 from saas.radius.methods import Proof
 from saas.radius.notes import Notes
 from saas.radius.stations import station_of
-from saas.radius.tokens import SessionToken, Tokens
+from saas.radius.tokens import Tokens
 from saas.tenants import lines, slots
 from saas.tenants.access import Decision, LoginRecord, LoginRequest, decide
 from saas.tenants.refusals import Refusal
 from saas.tenants.scope import PlatformScope
-from saas.tenants.slots import SlotRequest
+from saas.tenants.slots import Counted, SlotRequest
 
 REJECT_DELAY: Final = 1.0  # seconds
 
@@ -114,15 +114,15 @@ class Auth:
                 self._judge(attempt)
 
     async def _reserve(self, attempts: list[Attempt]) -> None:
-        """Take a slot for each, and answer."""
-        counted = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in attempts])
-        for attempt, sessions in zip(attempts, counted, strict=True):
+        """Take a slot for each, and answer. Where nothing can be counted, all are let in."""
+        counts = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in attempts])
+        for index, attempt in enumerate(attempts):
             record = attempt.login.record if attempt.login else None
             try:
-                if record is None or sessions is None or sessions < record.concurrency:
+                if counts is None or record is None or counts[index] < record.concurrency:
                     self._accept(attempt, attempt.decision)
                 else:
-                    self._reject(attempt, self._decide(attempt, sessions))
+                    self._reject(attempt, self._decide(attempt, counts[index]))
             except Exception:
                 self._spoilt(attempt)
 
@@ -147,11 +147,12 @@ class Auth:
         if self.guard.holds(request.nas, attempt.name, attempt.station, request.received):
             self._reject(attempt, self._decide(attempt, None, guarded=True))
             return
-        password = partial(self._password, login, record) if record else None
         nt_hash = record.nt_hash if record else None
         if EAP_MESSAGE in request.packet.first:
-            proof = self._eap.check(request.packet, request.nas, attempt.name, password, nt_hash, request.received)
+            reveal = partial(self._password, login, record) if record else None
+            proof = self._eap.check(request.packet, request.nas, attempt.name, reveal, nt_hash, request.received)
         else:
+            password = self._password(login, record) if record and methods.wants_password(request.packet) else None
             proof = methods.check(request.packet, request.nas.secret, password, nt_hash)
         attempt.proof = proof
         if proof.garbled:
@@ -173,7 +174,7 @@ class Auth:
 
     def _new_slot(self) -> str:
         self._slot_number += 1
-        return f"{self._slot_prefix}{self._slot_number:x}"
+        return f"{self._slot_prefix}{self._slot_number}"
 
     def _password(self, login: Login, record: LoginRecord) -> bytes:
         if login.password is None:
@@ -209,7 +210,7 @@ class Auth:
             grants = replies.restricted_grants if decision.restricted else replies.grants
             granted = login.replies[key] = grants(record, vendor)
         times = replies.times(decision.session_timeout, record.interim_interval, vendor)
-        token = self._tokens.sign(record.tenant_id, SessionToken(record.account_id, attempt.slot))
+        token = self._tokens.sign(record.tenant_id, record.account_id, attempt.slot)
         attributes = b"".join((attempt.proof.attributes, granted, times, plain(CLASS, token)))
         if (nas.id, attempt.station) not in login.places:
             self.guard.let_in(nas, attempt.name, attempt.station, login)
@@ -308,15 +309,12 @@ class Rejects:
 
 
 def _slot_request(attempt: Attempt) -> SlotRequest:
-    assert attempt.login is not None and attempt.login.record is not None
-    record = attempt.login.record
-    return SlotRequest(
-        record.tenant_id,
-        record.account_id,
-        attempt.slot,
-        attempt.request.nas.id,
-        attempt.station,
-        record.concurrency,
-        record.interim_interval,
-        record.kicks,
-    )
+    login = attempt.login
+    assert login is not None and login.record is not None
+    counted = login.counted
+    if counted is None:
+        record = login.record
+        counted = login.counted = Counted(
+            record.tenant_id, record.account_id, record.concurrency, record.interim_interval, record.kicks
+        )
+    return SlotRequest(counted, attempt.slot, attempt.request.nas.id, attempt.station)

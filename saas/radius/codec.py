@@ -7,7 +7,7 @@ encodes and decodes values by type. Signing and hiding is authenticators.py.
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
 from pyrad.dictionary import Dictionary
@@ -50,7 +50,7 @@ HEADER: Final = 20
 MAX_PACKET: Final = 4096
 MAX_VALUE: Final = 253
 
-DICTIONARY: Final = Dictionary(str(Path(__file__).parent / "dictionary" / "dictionary"))
+DICTIONARY: Final = Dictionary(str(files("saas.radius") / "dictionary" / "dictionary"))
 
 
 class BadPacket(ValueError):

@@ -24,6 +24,7 @@ Every EAP packet of ours has at most 64 octets, the least Framed-MTU there is (R
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
@@ -31,7 +32,7 @@ from saas.radius import eap_mschapv2
 from saas.radius.codec import EAP_MESSAGE, MAX_VALUE, STATE, Packet, plain, text
 from saas.radius.identify import Nas
 from saas.radius.logins import Name
-from saas.radius.methods import Password, Proof, chap_response, mppe_attributes
+from saas.radius.methods import Proof, chap_response, mppe_attributes
 from saas.security import Keys, Unsealable
 from saas.values import normal_username
 
@@ -45,6 +46,8 @@ MD5: Final = 4
 MSCHAPV2: Final = eap_mschapv2.TYPE
 
 LIFETIME: Final = 60  # seconds that a State is good for
+
+Password = Callable[[], bytes]
 
 # What an EAP-Request of ours waits for
 OFFERED: Final = 1  # MSCHAPv2 Response, or Nak; data: the challenge

@@ -16,6 +16,7 @@ from typing import Final
 from saas.errors import Unavailable
 from saas.radius.codec import text
 from saas.tenants.access import LoginRecord
+from saas.tenants.slots import Counted
 from saas.values import normal_username
 
 Name = tuple[str, str]  # (tenant id, user name in its normal spelling)
@@ -35,14 +36,15 @@ _log = logging.getLogger(__name__)
 class Login:
     """A cached account, or the knowledge that nobody has that name (`record` None).
 
-    `password` and `replies` keep what was worked out from the record, for as long as the entry lives. `places`
-    are the devices and stations from which it was let in, as far as the guard need not be told again.
+    `password`, `counted` and `replies` keep what was worked out from the record, for as long as the entry lives.
+    `places` are the devices and stations from which it was let in, as far as the guard need not be told again.
     """
 
-    __slots__ = ("fetched_at", "password", "places", "record", "replies")
+    __slots__ = ("counted", "fetched_at", "password", "places", "record", "replies")
 
     def __init__(self, record: LoginRecord | None, fetched_at: float) -> None:
         self.record = record
+        self.counted: Counted | None = None
         self.fetched_at = fetched_at
         self.password: bytes | None = None
         self.places: tuple[tuple[str, str], ...] = ()

@@ -6,7 +6,6 @@ Sources: RFC 2865 sections 5.2, 5.3 · RFC 2433 · RFC 2759 · RFC 2548 · RFC 3
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
 from hashlib import sha1
 from hmac import compare_digest
 from typing import Final, NamedTuple
@@ -50,8 +49,6 @@ _SERVER_SENDS = b"On the client side, this is the receive key; on the server sid
 _MPPE_ANY = attribute("MS-MPPE-Encryption-Policy", 1) + attribute("MS-MPPE-Encryption-Types", 6)
 _MPPE_128 = attribute("MS-MPPE-Encryption-Policy", 1) + attribute("MS-MPPE-Encryption-Types", 4)
 
-Password = Callable[[], bytes]
-
 
 class Proof(NamedTuple):
     """What a request shows of the password.
@@ -76,11 +73,13 @@ _WRONG_PAP: Final = Proof("pap", False)
 _GARBLED_PAP: Final = Proof("pap", False, garbled=True)
 
 
-def check(packet: Packet, secret: Secret, password: Password | None, nt_hash: bytes | None) -> Proof:
-    """Test the password of an Access-Request. Both are None when nobody has that name: then nothing is right.
+def wants_password(packet: Packet) -> bool:
+    """Whether the password itself is needed, for PAP and CHAP; MS-CHAP takes the NT hash."""
+    return USER_PASSWORD in packet.first or CHAP_PASSWORD in packet.first
 
-    `password` is called for PAP and CHAP only; MS-CHAP takes the NT hash.
-    """
+
+def check(packet: Packet, secret: Secret, password: bytes | None, nt_hash: bytes | None) -> Proof:
+    """Test the password of an Access-Request. Both are None when nobody has that name: then nothing is right."""
     if VENDOR_SPECIFIC in packet.first:
         if (response := packet.vendor(MICROSOFT, MS_CHAP2_RESPONSE)) is not None:
             return _mschapv2(packet, secret, response, nt_hash)
@@ -108,9 +107,9 @@ def error(packet: Packet, code: int, message: str) -> bytes:
     return vendor_attribute(MICROSOFT, MS_CHAP_ERROR, response[:1] + words.encode()[:240])
 
 
-def _pap(packet: Packet, secret: Secret, password: Password | None) -> Proof:
+def _pap(packet: Packet, secret: Secret, password: bytes | None) -> Proof:
     given = unhide_password(packet.first[USER_PASSWORD], secret, packet.authenticator)
-    if given is not None and password is not None and compare_digest(given, password()):
+    if given is not None and password is not None and compare_digest(given, password):
         return _PAP
     return _WRONG_PAP if given is not None and not _garbled(given) else _GARBLED_PAP
 
@@ -124,12 +123,12 @@ def _garbled(given: bytes) -> bool:
     return not password.isprintable() and any(ord(char) < 32 for char in password)
 
 
-def _chap(packet: Packet, password: Password | None) -> Proof:
+def _chap(packet: Packet, password: bytes | None) -> Proof:
     response = packet.first[CHAP_PASSWORD]
     if password is None or len(response) != 17:
         return Proof("chap", False)
     challenge = packet.first.get(CHAP_CHALLENGE, packet.authenticator)
-    return Proof("chap", compare_digest(chap_response(response[0], password(), challenge), response[1:]))
+    return Proof("chap", compare_digest(chap_response(response[0], password, challenge), response[1:]))
 
 
 def _mschapv1(packet: Packet, secret: Secret, response: bytes, nt_hash: bytes | None) -> Proof:

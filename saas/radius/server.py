@@ -45,6 +45,7 @@ class Listener:
             self._socket.setsockopt(*_TELL[self._socket.family], 1)
             self._receive_one, self._send_one = self._receive_told, self._send_told
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._outgoing: list[tuple[bytes, Address]] = []
 
     def start(self) -> None:
         """Begin to read."""
@@ -58,16 +59,28 @@ class Listener:
             self._loop = None
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Send what is left, and let go of the port."""
         self.pause()
+        self._flush()
         self._socket.close()
 
     def send(self, octets: bytes, address: Address) -> None:
-        """Send an answer. One that the kernel cannot take now is lost, as on any network: the device asks again."""
-        try:
-            self._send_one(octets, address)
-        except OSError:
-            return
+        """Send an answer, together with the others of this wake-up: one by one each would wake its receiver up.
+
+        One that the kernel cannot take now is lost, as on any network: the device asks again.
+        """
+        if not self._outgoing:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outgoing.append((octets, address))
+
+    def _flush(self) -> None:
+        outgoing, self._outgoing = self._outgoing, []
+        send = self._send_one
+        for octets, address in outgoing:
+            try:
+                send(octets, address)
+            except OSError:
+                continue
 
     def _receive_told(self, size: int) -> Datagram:
         data, told, _, source = self._socket.recvmsg(size, 64)

@@ -40,17 +40,12 @@ _ENOUGH = 4000  # events that are read from a stream before they are applied
 _FALLBACK_LIMIT = 32
 _NOTES_KEPT = 20_000
 
-# KEYS: the stream, the set of pools; ARGV: the group, the pool, the changes of slots.
-# The group is durable whatever becomes of the slots; the answer is what went wrong with them.
-_RECORD = (
-    slots.TRACK
-    + """
+# KEYS: the stream, the set of pools; ARGV: the group, the pool
+_RECORD = """
 redis.call('XADD', KEYS[1], '*', 'd', ARGV[1])
 redis.call('SADD', KEYS[2], ARGV[2])
-local fine, problem = pcall(track_all, ARGV[3])
-return fine and '' or tostring(problem)
+return 1
 """
-)
 
 
 class Group(NamedTuple):
@@ -68,17 +63,26 @@ async def record(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> N
     """Make events durable in one write; only then may they be answered. Unavailable when no store takes them."""
     if not events:
         return
+    await asyncio.gather(_record(ps, pool, events), _count(ps, pool, events))
+
+
+async def _record(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> None:
     data = encode(events)
     try:
-        async with asyncio.timeout(_PATIENCE):
-            problem = await ps.kv.run(_RECORD, [_stream(pool), _POOLS], [data, pool, slots.changes_of(events)])
-        if problem:
-            log.error("pool %s: sessions are recorded but not counted: %s", pool, problem)
-    except (Unavailable, TimeoutError):
+        await ps.kv.run(_RECORD, [_stream(pool), _POOLS], [data, pool], _PATIENCE)
+    except Unavailable:
         await _fall_back(ps, pool, events[0].received, data)
     except Exception:
         log.exception("pool %s: Redis does not take the journal", pool)
         await _fall_back(ps, pool, events[0].received, data)
+
+
+async def _count(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> None:
+    """The events are durable whatever becomes of the slots."""
+    try:
+        await slots.track(ps, events)
+    except Exception:
+        log.exception("pool %s: sessions are recorded but not counted", pool)
 
 
 async def note(ps: PlatformScope, pool: str, notes: Sequence[Note]) -> None:

@@ -26,11 +26,11 @@ async def kick_next(ps: PlatformScope, wait: float) -> int:
 
     Waits up to `wait` seconds for the first. After a crash they are forced off again. Unavailable.
     """
-    entries = (await ps.kv.oldest([KICKS], _AT_ONCE, wait)).get(KICKS, [])
+    entries = (await ps.slots.oldest([KICKS], _AT_ONCE, wait)).get(KICKS, [])
     over = await asyncio.gather(*(_kick(ps, entry) for entry in entries))
     done = [entry.id for entry, ended in zip(entries, over, strict=True) if ended]
     if done:
-        await ps.kv.drop(KICKS, done)
+        await ps.slots.drop(KICKS, done)
     return len(done)
 
 

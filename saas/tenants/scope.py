@@ -36,12 +36,21 @@ SYSTEM = Actor("system", "system", "system")
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What a process holds once: the stores and the keys."""
+    """What a process holds once: the stores and the keys.
+
+    `slots`: where concurrency is counted, if not in `kv`. What is there may be lost; then it is counted again.
+    """
 
     store: Store
     kv: Kv
     keys: Keys
     mailer: Mailer = field(default_factory=Mailer)
+    slots: Kv | None = None
+
+    @property
+    def counting(self) -> Kv:
+        """Redis as far as concurrency is counted."""
+        return self.slots or self.kv
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +100,13 @@ class PlatformScope:
 
     @property
     def kv(self) -> Kv:
-        """Redis, all of it."""
+        """Redis, all of it but the slots."""
         return self.services.kv
+
+    @property
+    def slots(self) -> Kv:
+        """Redis as far as concurrency is counted."""
+        return self.services.counting
 
     @property
     def keys(self) -> Keys:

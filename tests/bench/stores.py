@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -114,4 +115,5 @@ def _files(pid: int) -> set[str]:
 def _pin(pid: int, cores: set[int]) -> None:
     """Every thread of a process; those that it starts later follow."""
     for task in [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()] if read(pid, "stat") else []:
-        os.sched_setaffinity(task, cores)
+        with suppress(ProcessLookupError):  # a thread may end meanwhile
+            os.sched_setaffinity(task, cores)

@@ -227,8 +227,8 @@ class Gates:
             self._rows.popitem(last=False)
 
 
-async def _reserve(_ps: Any, requests: Sequence[slots.SlotRequest]) -> list[int | None]:
-    return [(0, None, 1)[len(request.slot + request.calling_station_id) % 3] for request in requests]
+async def _reserve(_ps: Any, requests: Sequence[slots.SlotRequest]) -> list[int] | None:
+    return None if len(requests) % 3 == 2 else [len(request.line) % 2 for request in requests]
 
 
 @asynccontextmanager

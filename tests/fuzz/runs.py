@@ -23,7 +23,7 @@ from saas.radius.codec import BadPacket
 from saas.radius.identify import normal_source
 from saas.radius.server import Datagram
 from saas.radius.stations import station
-from saas.radius.tokens import NONE, SessionToken, Tokens
+from saas.radius.tokens import NONE, Tokens
 from saas.values import normal_username
 from tests.fuzz import corpus, witness
 from tests.fuzz.corpus import Sample
@@ -159,7 +159,7 @@ async def texts(samples: Sequence[Sample], seed: int, packets: int) -> None:
     """One spelling is reached at once, and only our own Class is believed."""
     mutator = Mutator(samples, seed)
     dice, tokens = mutator.dice, Tokens(b"k" * 32)
-    ours = tokens.sign("ten_1", SessionToken("acc_1", "slot"))
+    ours = tokens.sign("ten_1", "acc_1", "slot")
     for _ in range(packets):
         pairs = mutator.attributes([(31, b"AA-BB-CC-00-11-22:Cafe"), (1, b"ACME\\alice"), (25, ours)])
         for _kind, octets in pairs:

@@ -320,7 +320,8 @@ async def test_outside_the_hours_the_verdict_says_when(web: str, ps: PlatformSco
 
 async def test_at_the_limit_the_verdict_says_who_gives_way(web: str, ps: PlatformScope) -> None:
     business, browser, path = await fresh(ps, web, over_limit="kick_oldest")
-    wish = slots.SlotRequest(business.id, business.account["_id"], "token", business.nas["_id"], "phone", 1, 300)
+    counted = slots.Counted(business.id, business.account["_id"], 1, 300)
+    wish = slots.SlotRequest(counted, "token", business.nas["_id"], "phone")
     await slots.reserve(ps, [wish])
     page = text(await browser.get(path, **EN))
     assert "Can get online." in page and "another device takes the place of the oldest" in page

@@ -190,7 +190,7 @@ async def test_lost_slots_are_counted_anew(ps: PlatformScope, scope: Scope) -> N
     job = Accounting()
     await journal.record(ps, "shared", [event("start", 0, tenant_id=scope.tenant_id, account_id=account_id)])
     await job.apply_journal(ps)
-    await ps.kv.delete("slots:built", f"t:{scope.tenant_id}:slots:{account_id}")
+    await ps.slots.delete("slots:built", f"t:{scope.tenant_id}:slots:{account_id}")
     assert await job.check_slots(ps) >= 1
     assert await slots.occupied(scope, account_id) == 1
     assert await job.check_slots(ps) == 0

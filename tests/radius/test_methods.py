@@ -30,7 +30,7 @@ def request(*attributes: bytes, name: bytes = NAME) -> Packet:
 def check(packet: Packet, password: str | None = PASSWORD, secret: Secret = SECRET) -> methods.Proof:
     if password is None:
         return methods.check(packet, secret, None, None)
-    return methods.check(packet, secret, password.encode, nt_hash(password))
+    return methods.check(packet, secret, password.encode(), nt_hash(password))
 
 
 def pap(password: bytes) -> Packet:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from saas.__main__ import worker_command
+from saas.commands import worker_command
 from saas.config import Settings
 from saas.embedded import StoreUrls
 from saas.kv import Kv

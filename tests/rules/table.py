@@ -19,7 +19,7 @@ RULES = [
         good=(
             ("saas/handlers/admin/nas.py", "from saas.tenants import nas\nfrom saas import __version__\n"),
             ("saas/tenants/nas.py", "from saas import kv\nfrom saas.store import Store\n"),
-            ("saas/__main__.py", "from saas.radius import supervisor\n"),
+            ("saas/commands.py", "from saas.radius import supervisor\n"),
         ),
         bad=(
             ("saas/tenants/nas.py", "from saas.handlers import base\n"),

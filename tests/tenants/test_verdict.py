@@ -10,7 +10,7 @@ import pytest
 from saas.errors import NotFound
 from saas.tenants import nas, overview, plans, refusals, share, slots, verdict
 from saas.tenants.scope import Actor, PlatformScope
-from saas.tenants.slots import SlotRequest
+from saas.tenants.slots import Counted, SlotRequest
 from saas.values import utcnow
 from tests.world import USER_PASSWORD, World
 
@@ -29,7 +29,7 @@ async def test_it_asks_for_a_device_and_counts_sessions(world: World, ps: Platfo
     await scope.db.plans.update(world.acme.plan["_id"], {"$set": {"nas_ids": [world.acme.nas["_id"]]}})
     assert (await verdict.accounts_verdict(scope, account_id, other["_id"])).decision.reason == "nas"
     assert (await verdict.accounts_verdict(scope, account_id)).decision.accepted
-    await slots.reserve(ps, [SlotRequest(scope.tenant_id, account_id, "token", other["_id"], "phone", 1, 300)])
+    await slots.reserve(ps, [SlotRequest(Counted(scope.tenant_id, account_id, 1, 300), "token", other["_id"], "phone")])
     found = await verdict.accounts_verdict(scope, account_id)
     assert found.decision.reason == "concurrency"
     assert dict(found.decision.rules[-1].data) == {"sessions": 1, "limit": 1, "kicks": False}
