@@ -10,6 +10,7 @@ import hashlib
 import secrets
 from collections.abc import Callable
 from hmac import compare_digest
+from struct import Struct
 from typing import Any
 
 from saas.radius.codec import (
@@ -31,6 +32,7 @@ md5: Callable[..., Any] = _md5
 
 ZEROS = bytes(16)
 _PROOF_HEAD = bytes((MESSAGE_AUTHENTICATOR, 18))
+_HEAD = Struct("!BBH")  # code, identifier, length
 _INNER = bytes(octet ^ 0x36 for octet in range(256))
 _OUTER = bytes(octet ^ 0x5C for octet in range(256))
 
@@ -93,7 +95,7 @@ def reply(code: int, request: Packet, secret: Secret, attributes: bytes = b"", *
     length = HEADER + len(attributes) + (18 if prove else 0)
     if length > 4096:
         raise ValueError("reply too long")
-    head = bytes((code, request.id, length >> 8, length & 255))
+    head = _HEAD.pack(code, request.id, length)
     if prove:
         proof = secret.mac(head + request.authenticator + _PROOF_HEAD + ZEROS + attributes)
         attributes = _PROOF_HEAD + proof + attributes
@@ -106,7 +108,7 @@ def access_request(
 ) -> bytes:
     """An Access-Request or Status-Server with Message-Authenticator first, unless `prove` is off."""
     length = HEADER + len(attributes) + (18 if prove else 0)
-    head = bytes((code, identifier, length >> 8, length & 255)) + authenticator
+    head = _HEAD.pack(code, identifier, length) + authenticator
     if prove:
         attributes = _PROOF_HEAD + secret.mac(head + _PROOF_HEAD + ZEROS + attributes) + attributes
     return head + attributes
@@ -115,7 +117,7 @@ def access_request(
 def keyed_request(code: int, identifier: int, secret: Secret, attributes: bytes, *, prove: bool = False) -> bytes:
     """An Accounting- or Disconnect-Request; its authenticator is keyed. Message-Authenticator first if `prove`."""
     length = HEADER + len(attributes) + (18 if prove else 0)
-    head = bytes((code, identifier, length >> 8, length & 255))
+    head = _HEAD.pack(code, identifier, length)
     if prove:
         attributes = _PROOF_HEAD + secret.mac(head + ZEROS + _PROOF_HEAD + ZEROS + attributes) + attributes
     return head + bytes(md5(head + ZEROS + attributes + secret.octets).digest()) + attributes

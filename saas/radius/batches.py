@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
@@ -27,7 +26,7 @@ class Batches(Generic[T]):
         """`work` gets each batch; `failed` gets what it raised for, and is told nothing more: the log is."""
         self._work = work
         self._failed = failed
-        self._queues: dict[str, deque[T]] = {}
+        self._queues: dict[str, list[T]] = {}
         self._count = 0
         self._task: asyncio.Task[None] | None = None
 
@@ -35,10 +34,11 @@ class Batches(Generic[T]):
         """Queue an item; False when its tenant has no room left."""
         queue = self._queues.get(tenant_id)
         if queue is None:
-            queue = self._queues[tenant_id] = deque()
+            self._queues[tenant_id] = [item]
         elif len(queue) >= LIMIT:
             return False
-        queue.append(item)
+        else:
+            queue.append(item)
         self._count += 1
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
@@ -73,8 +73,8 @@ class Batches(Generic[T]):
         while len(batch) < SIZE and self._queues:
             tenant_id = next(iter(self._queues))
             queue = self._queues.pop(tenant_id)
-            batch += [queue.popleft() for _ in range(min(share, len(queue)))]
-            if queue:
-                self._queues[tenant_id] = queue
+            batch += queue[:share]
+            if len(queue) > share:
+                self._queues[tenant_id] = queue[share:]
         self._count -= len(batch)
         return batch

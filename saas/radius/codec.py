@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from importlib.resources import files
+from struct import Struct
 from typing import Any, Final, NamedTuple
 
 from pyrad.dictionary import Dictionary
@@ -47,6 +48,7 @@ NAS_PORT_ID: Final = 87
 MICROSOFT: Final = 311
 
 HEADER: Final = 20
+_ATTRIBUTE: Final = Struct("!BB")  # number and length
 MAX_PACKET: Final = 4096
 MAX_VALUE: Final = 253
 
@@ -201,7 +203,7 @@ def plain(number: int, octets: bytes) -> bytes:
     """A standard attribute of these octets."""
     if len(octets) > MAX_VALUE:
         raise ValueError("attribute too long")
-    return bytes((number, len(octets) + 2)) + octets
+    return _ATTRIBUTE.pack(number, len(octets) + 2) + octets
 
 
 def vendor_attribute(vendor: int, number: int, octets: bytes) -> bytes:

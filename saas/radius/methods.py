@@ -71,6 +71,8 @@ class Proof(NamedTuple):
 _PAP: Final = Proof("pap", True)
 _WRONG_PAP: Final = Proof("pap", False)
 _GARBLED_PAP: Final = Proof("pap", False, garbled=True)
+_CHAP: Final = Proof("chap", True)
+_WRONG_CHAP: Final = Proof("chap", False)
 
 
 def wants_password(packet: Packet) -> bool:
@@ -126,9 +128,10 @@ def _garbled(given: bytes) -> bool:
 def _chap(packet: Packet, password: bytes | None) -> Proof:
     response = packet.first[CHAP_PASSWORD]
     if password is None or len(response) != 17:
-        return Proof("chap", False)
+        return _WRONG_CHAP
     challenge = packet.first.get(CHAP_CHALLENGE, packet.authenticator)
-    return Proof("chap", compare_digest(chap_response(response[0], password, challenge), response[1:]))
+    right = compare_digest(chap_response(response[0], password, challenge), response[1:])
+    return _CHAP if right else _WRONG_CHAP
 
 
 def _mschapv1(packet: Packet, secret: Secret, response: bytes, nt_hash: bytes | None) -> Proof:

@@ -67,18 +67,48 @@ class LoginRecord:
         object.__setattr__(self, "asked", _SHARED.setdefault(asked, asked))
 
 
-class LoginRequest(NamedTuple):
+class LoginRequest:
     """One attempt, or the question whether one would succeed."""
 
-    nas_id: str  # "" = no device in particular
-    calling_station_id: str | None  # None = no station in particular
-    now: float  # seconds since 1970, UTC
-    credentials: bool | None  # whether the password was right; None = not tested
-    tenant_active: bool
-    sessions: int | None  # open and pending sessions of other devices; None = not counted
-    vendor: str = ""  # of the device, "" = any: not every one can hold a session to a pool or a speed
-    nas_port_id: bytes | None = None  # None = no line in particular
-    guarded: bool = False  # too many wrong passwords: this one was not tested
+    __slots__ = (
+        "calling_station_id",
+        "credentials",
+        "guarded",
+        "nas_id",
+        "nas_port_id",
+        "now",
+        "sessions",
+        "tenant_active",
+        "vendor",
+    )
+
+    def __init__(
+        self,
+        nas_id: str,
+        calling_station_id: str | None,
+        now: float,
+        credentials: bool | None,
+        tenant_active: bool,
+        sessions: int | None,
+        vendor: str = "",
+        nas_port_id: bytes | None = None,
+        guarded: bool = False,
+    ) -> None:
+        """`nas_id` "": no device in particular; `calling_station_id`, `nas_port_id` None: no station, no line in
+        particular. `now`: seconds since 1970, UTC. `credentials`: whether the password was right, None when it was not
+        tested; `guarded`: it was not tested, for too many were wrong. `sessions`: open and pending ones of other
+        devices, None when they were not counted. `vendor` of the device, "" is any: not every one can hold a session to
+        a pool or a speed.
+        """
+        self.nas_id = nas_id
+        self.calling_station_id = calling_station_id
+        self.now = now
+        self.credentials = credentials
+        self.tenant_active = tenant_active
+        self.sessions = sessions
+        self.vendor = vendor
+        self.nas_port_id = nas_port_id
+        self.guarded = guarded
 
 
 class Rule(NamedTuple):
