@@ -42,6 +42,10 @@ MODULES: Final = (
     "radius.tokens",
     "tenants.access",
     "tenants.accounting",
+    "tenants.apply",
+    "tenants.journal",
+    "tenants.known",
+    "tenants.metering",
     "tenants.slots",
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from socket import AF_INET6, inet_ntoa, inet_ntop
-from typing import Final, NamedTuple
+from typing import Final
 
 from saas.errors import Unavailable
 from saas.radius import codec
@@ -34,19 +34,23 @@ _PORT_TYPES: Final = value_names("NAS-Port-Type")
 _SERVICES: Final = value_names("Service-Type")
 _PROTOCOLS: Final = value_names("Framed-Protocol")
 
+GATHER: Final = 0.004  # seconds that a record waits for others: a device waits for seconds
 MAX_DELAY: Final = 7 * 86_400  # seconds; an Acct-Delay-Time above it is nonsense
 MAX_OCTETS: Final = 2**63 - 1  # what the store keeps
 MAX_SKEW: Final = 300  # seconds that a device's clock may differ from ours for its Event-Timestamp to be believed
 
 
-class Report(NamedTuple):
+class Report:
     """A request that can be recorded, and what is needed to know whose session it is."""
 
-    request: Request
-    status: str
-    session_id: str
-    name: Name
-    token: SessionToken
+    __slots__ = ("name", "request", "session_id", "status", "token")
+
+    def __init__(self, request: Request, status: str, session_id: str, name: Name, token: SessionToken) -> None:
+        self.request = request
+        self.status = status
+        self.session_id = session_id
+        self.name = name
+        self.token = token
 
 
 class Acct:
@@ -58,7 +62,7 @@ class Acct:
         self._logins = logins
         self._tokens = tokens
         self._counters = counters
-        self._batches: Batches[Report] = Batches(self._record, partial(self._drop_all, "internal_error"))
+        self._batches: Batches[Report] = Batches(self._record, partial(self._drop_all, "internal_error"), GATHER)
 
     def handle(self, requests: Sequence[Request]) -> None:
         """Queue what can be recorded; drop what says too little."""
@@ -117,7 +121,7 @@ def _event(report: Report, account_id: str) -> AcctEvent:
     packet = request.packet
     first = packet.first
     get = first.get
-    return AcctEvent(  # by position: this is done for every packet
+    values = (  # by position: this is done for every packet
         report.name[0],
         request.nas.id,
         report.status,
@@ -150,6 +154,7 @@ def _event(report: Report, account_id: str) -> AcctEvent:
         request.source,
         text(get(USER_NAME)),
     )
+    return AcctEvent._make(values)
 
 
 def event_time(packet: Packet, received: float) -> float:

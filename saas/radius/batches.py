@@ -14,6 +14,7 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 SIZE: Final = 512  # items in a batch
+ENOUGH: Final = 24  # items that make up a batch that is worth its while
 LIMIT: Final = 5_000  # items of one tenant that may wait; more are refused
 
 _log = logging.getLogger(__name__)
@@ -22,10 +23,18 @@ _log = logging.getLogger(__name__)
 class Batches(Generic[T]):
     """Queues with one worker task, which lives only while there is work."""
 
-    def __init__(self, work: Callable[[list[T]], Awaitable[None]], failed: Callable[[list[T]], None]) -> None:
-        """`work` gets each batch; `failed` gets what it raised for, and is told nothing more: the log is."""
+    def __init__(
+        self, work: Callable[[list[T]], Awaitable[None]], failed: Callable[[list[T]], None], gather: float = 0.0
+    ) -> None:
+        """`work` gets each batch; `failed` gets what it raised for, and is told nothing more: the log is.
+
+        `gather`: seconds that a batch waits for more of them, until there are ENOUGH: for work that costs much in
+        itself and that nobody waits for impatiently.
+        """
         self._work = work
         self._failed = failed
+        self._gather = gather
+        self._enough: asyncio.Future[None] | None = None
         self._queues: dict[str, list[T]] = {}
         self._count = 0
         self._task: asyncio.Task[None] | None = None
@@ -40,6 +49,8 @@ class Batches(Generic[T]):
         else:
             queue.append(item)
         self._count += 1
+        if self._enough is not None and self._count >= ENOUGH:
+            _wake(self._enough)
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
         return True
@@ -52,6 +63,8 @@ class Batches(Generic[T]):
     async def _run(self) -> None:
         try:
             while self._count:
+                if self._gather and self._count < ENOUGH:
+                    await self._gathered()
                 batch = self._take()
                 try:
                     await self._work(batch)
@@ -60,6 +73,16 @@ class Batches(Generic[T]):
                     self._failed(batch)
         finally:
             self._task = None
+
+    async def _gathered(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._enough = loop.create_future()
+        timer = loop.call_later(self._gather, _wake, self._enough)
+        try:
+            await self._enough
+        finally:
+            timer.cancel()
+            self._enough = None
 
     def _take(self) -> list[T]:
         """Everything, or each tenant's share of a batch; who was served goes to the end of the line."""
@@ -78,3 +101,8 @@ class Batches(Generic[T]):
                 self._queues[tenant_id] = queue[share:]
         self._count -= len(batch)
         return batch
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

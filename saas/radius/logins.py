@@ -131,14 +131,22 @@ class Logins:
             if now >= self._away_until:
                 _log.warning("accounts cannot be read: those known for less than an hour still get in")
             self._away_until = max(self._away_until, now + PATIENCE + RETRY)
-            known = ((name, self.get(name, now)) for name in missing)
-            found |= {name: entry for name, entry in known if entry is not None}
+            found |= self._known(missing, now)
+            return
+        except Exception:  # a store whose disk is full may answer anything; what is known is as good as ever
+            _log.exception("accounts were not read: those known for less than an hour still get in")
+            found |= self._known(missing, now)
             return
         for name in missing:
             entry = found[name] = Login(records.get(name), now)
             # what was told of while the store was asked may not be in its answer: use it once, do not keep it
             if self._generation(name[0]) == before[name[0]]:
                 self._keep(name, entry)
+
+    def _known(self, names: Iterable[Name], now: float) -> dict[Name, Login]:
+        """The entries of these names that may serve where nothing newer is to be had."""
+        known = {name: self._tenants.get(name[0], {}).get(name[1]) for name in names}
+        return {name: entry for name, entry in known.items() if entry and now - entry.fetched_at < MAX_AGE_AWAY}
 
     def _generation(self, tenant_id: str) -> tuple[int, int]:
         return self._told[""], self._told[tenant_id]

@@ -13,7 +13,7 @@ from hashlib import sha256
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from saas.values import from_epoch, new_id, normal_mac, normal_username, utcnow
+from saas.values import from_epoch, new_id, normal_mac, utcnow
 
 
 class AcctEvent(NamedTuple):
@@ -95,8 +95,10 @@ _NOTHING = ("", None)
 
 
 def session_key(tenant_id: str, nas_id: str, session_id: str, username: str) -> str:
-    """What sessions are matched by: device, Acct-Session-Id and user name; not the id alone, which devices reuse."""
-    return sha256("\0".join((tenant_id, nas_id, session_id, normal_username(username))).encode()).hexdigest()[:32]
+    """What sessions are matched by: device, Acct-Session-Id and user name in its normal spelling; not the id alone,
+    which devices reuse.
+    """
+    return sha256(f"{tenant_id}\0{nas_id}\0{session_id}\0{username}".encode()).hexdigest()[:32]
 
 
 def event_key(event: AcctEvent) -> str:

@@ -1,10 +1,11 @@
 """Unknown devices as a tenant sees them: those that may be its own, never one that is another's.
 
-What no device of a pool is known by is listed for the whole pool (refusals.py). A tenant sees of it, in its own pool:
-rows with the identifier of one of its devices; rows from an address of one of its devices; rows from the address that
-its operator's browser comes from, or from one that the operator types in, in full; and all rows when the pool is its
-own. Rows with the identifier of another tenant's device, and rows without one of ours that come from the fixed address
-of another tenant's device, are left out whatever else speaks for them.
+What no device of a pool is known by is listed for the whole pool (refusals.py). A tenant sees of it, in its own pool
+and in one that it left while that still answers: rows with the identifier of one of its devices; rows from an address
+of one of its devices; rows from the address that its operator's browser comes from, or from one that the operator types
+in, in full; and all rows when the pool is its own. Rows with the identifier of another tenant's device, and rows
+without one of ours that come from the fixed address of another tenant's device, are left out whatever else speaks for
+them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, TypedDict
 from saas import outbound
 from saas.errors import Invalid, Limit
 from saas.tenants.platform import SHARED_POOL
+from saas.tenants.pools import former_pools
 from saas.tenants.scope import PlatformScope, Scope
-from saas.values import normal_address
+from saas.values import normal_address, utcnow
 
 _SHOWN = 200
 _DEVICES = 5000  # of a tenant, that are looked at
@@ -55,13 +57,14 @@ async def unknown(ps: PlatformScope, scope: Scope, browser: str = "", typed: str
     identifiers = {device["identifier"]: device["_id"] for device in devices}
     addresses = await _addresses(devices)
     sources = {*addresses, *_public(browser), *await _typed(scope, typed)}
-    pool = scope.tenant["pool"]
-    if await _owns(ps, scope, pool):
-        rows = await _rows(ps, {"pool": pool})
-    else:
-        by_name = await _rows(ps, {"pool": pool, "identifier": {"$in": sorted(identifiers)}})
-        by_source = await _rows(ps, {"pool": pool, "source": {"$in": sorted(sources)}})
-        rows = list({row["_id"]: row for row in (*by_name, *by_source)}.values())
+    rows: list[Any] = []
+    for pool in {scope.tenant["pool"], *(each["pool"] for each in former_pools(scope.tenant, utcnow()))}:
+        if await _owns(ps, scope, pool):
+            rows += await _rows(ps, {"pool": pool})
+        else:
+            by_name = await _rows(ps, {"pool": pool, "identifier": {"$in": sorted(identifiers)}})
+            by_source = await _rows(ps, {"pool": pool, "source": {"$in": sorted(sources)}})
+            rows += {row["_id"]: row for row in (*by_name, *by_source)}.values()
     ours = await _without_others(ps, scope, rows, identifiers)
     ours.sort(key=lambda row: row["last_at"], reverse=True)
     return [_shown(row, identifiers, addresses) for row in ours[:_SHOWN]]

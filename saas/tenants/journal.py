@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
+import orjson
+
 from saas.errors import Unavailable
 from saas.kv import Entry
 from saas.tenants import slots
@@ -152,16 +154,25 @@ async def backlog(ps: PlatformScope) -> int:
 
 
 def encode(events: Sequence[AcctEvent]) -> bytes:
-    """A group as it is stored."""
-    return json.dumps([_FORMAT, events], separators=(",", ":")).encode()
+    """A group as it is stored. orjson is many times faster than json, but takes no half characters or huge numbers:
+    what is odd must not stop what it came with.
+    """
+    group = [_FORMAT, [tuple(event) for event in events]]
+    try:
+        return orjson.dumps(group)
+    except TypeError:
+        return json.dumps(group).encode()
 
 
 def decode(data: bytes) -> tuple[AcctEvent, ...]:
     """The events of a stored group. ValueError or TypeError when it is none."""
-    version, rows = json.loads(data)
+    try:
+        version, rows = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        version, rows = json.loads(data)
     if version != _FORMAT:
         raise ValueError(f"format {version}")
-    return tuple(AcctEvent(*row) for row in rows)
+    return tuple([AcctEvent(*row) for row in rows])
 
 
 async def _fall_back(ps: PlatformScope, pool: str, received: float, data: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from saas.radius.batches import LIMIT, SIZE, Batches
+from saas.radius.batches import ENOUGH, LIMIT, SIZE, Batches
 
 
 class Work:
@@ -75,3 +75,19 @@ async def test_idle_without_work_is_at_once() -> None:
     work = Work()
     await Batches(work.do, work.failed.extend).idle()
     assert work.done == []
+
+
+async def test_a_batch_waits_for_enough_of_them_and_no_longer_than_it_may() -> None:
+    work = Work()
+    work.go.set()
+    patient = Batches(work.do, work.failed.extend, gather=3600.0)
+    for number in range(ENOUGH):
+        assert work.done == []
+        patient.add("t", number)
+        await asyncio.sleep(0)
+    await patient.idle()
+    assert work.done == [list(range(ENOUGH))]
+    hasty = Batches(work.do, work.failed.extend, gather=0.001)
+    hasty.add("t", 1)
+    await hasty.idle()
+    assert work.done[1:] == [[1]]

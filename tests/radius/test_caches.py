@@ -227,6 +227,22 @@ async def test_accounts_that_are_known_outlive_an_absent_store_for_an_hour(expec
     assert (await cache.fetch([name], logins_module.MAX_AGE_AWAY + 60))[name].record is not None
 
 
+async def test_a_store_that_answers_nonsense_keeps_nobody_out_who_is_known(expect_log: Callable[[str], None]) -> None:
+    expect_log("accounts were not read")
+    store = Accounts(("t", "alice"))
+    cache = Logins(store.fetch)
+    await cache.fetch([("t", "alice")], 0.0)
+
+    async def refuse() -> None:
+        raise RuntimeError("no space left")
+
+    store.during = refuse  # type: ignore[method-assign]
+    old = logins_module.MAX_AGE + 1
+    found = await cache.fetch([("t", "alice"), ("t", "bob")], old)
+    assert [name for _, name in found] == ["alice"], "of a stranger nothing is known"
+    assert cache.get(("t", "alice"), old) is None, "asked for again the next time"
+
+
 async def test_a_store_that_hangs_is_as_good_as_away(
     monkeypatch: pytest.MonkeyPatch, expect_log: Callable[[str], None]
 ) -> None:

@@ -58,6 +58,7 @@ DOOR_OF = {
     "jwt": ("saas/security.py",),
     "mako": ("saas/handlers/page.py",),
     "motor": ("saas/store.py",),
+    "orjson": ("saas/tenants/journal.py",),
     "pydantic_settings": ("saas/config.py",),
     "pymongo": ("saas/store.py",),
     "pyrad": ("saas/radius/codec.py",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from saas.tenants import adoption, nas, refusals
 from saas.tenants.platform import SHARED_POOL
 from saas.tenants.refusals import UnknownNas
 from saas.tenants.scope import PlatformScope
-from saas.values import new_id
+from saas.values import new_id, utcnow
 from tests.world import Business, make_business
 
 HERE, OFFICE, GATE, LAN = "203.0.113.7", "203.0.113.8", "198.51.100.4", "2001:db8::4"
@@ -174,3 +175,15 @@ async def test_whatever_is_claimed_another_tenants_rows_never_appear(
     assert not {row for row in found if row[0] == GATE}, "Acme has registered this address"
     assert found == {(HERE, ""), (HERE, "MikroTik")}, "nobody has registered this one but Zeta"
     assert {row for row in await sees(ps, acme) if row[1] in ours} == {(s, i) for s in (GATE, HERE) for i in ours}
+
+
+async def test_a_device_that_still_knocks_at_the_pool_we_left_is_seen(
+    ps: PlatformScope, pool: str, acme: Business, zeta: Business
+) -> None:
+    identifier = acme.nas["identifier"]
+    await knock(ps, pool, HERE, identifier, "bad_authenticator")
+    for until, seen in ((timedelta(hours=1), {(HERE, identifier)}), (timedelta(hours=-1), set())):
+        former = [{"pool": pool, "until": utcnow() + until}]
+        tenant = await ps.db.tenants.update(acme.id, {"$set": {"pool": "elsewhere", "former_pools": former}})
+        left = replace(acme, scope=ps.enter(tenant, acme.scope.actor))
+        assert await sees(ps, left) == seen
