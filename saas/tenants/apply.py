@@ -28,7 +28,7 @@ from saas.values import new_id, utcnow
 log = logging.getLogger(__name__)
 
 _ATTEMPTS = 20
-_EVENTS, _SESSIONS = 1000, 300  # of one transaction, at most: what a store does in one grows faster than the rows
+_EVENTS, _SESSIONS = 1000, 300  # of one transaction, about: what a store does in one grows faster than the rows
 _ROWS_A_KEY = 20  # recent sessions of a reused id that are looked at
 _STALE_BATCH = 500
 _REBOOTS = ("on", "off")
@@ -72,14 +72,29 @@ async def close_stale(ps: PlatformScope, before: datetime) -> int:
 
 
 def _portions(events: Iterable[AcctEvent]) -> Iterator[list[AcctEvent]]:
-    portion: list[AcctEvent] = []
-    of: set[tuple[str, str]] = set()
+    """Session by session, each with its events in their order, so that a row is written once for all of them; what a
+    device says about all its sessions is not overtaken.
+    """
+    by_session: dict[tuple[str, str], list[AcctEvent]] = defaultdict(list)
     for event in events:
-        portion.append(event)
-        of.add((event.nas_id, event.session_id))
-        if len(portion) == _EVENTS or len(of) == _SESSIONS:
+        if event.status not in _REBOOTS:
+            by_session[event.nas_id, event.session_id].append(event)
+            continue
+        yield from _together(by_session.values())
+        by_session.clear()
+        yield [event]
+    yield from _together(by_session.values())
+
+
+def _together(sessions: Iterable[list[AcctEvent]]) -> Iterator[list[AcctEvent]]:
+    portion: list[AcctEvent] = []
+    count = 0
+    for events in sessions:
+        portion += events
+        count += 1
+        if len(portion) >= _EVENTS or count == _SESSIONS:
             yield portion
-            portion, of = [], set()
+            portion, count = [], 0
     if portion:
         yield portion
 

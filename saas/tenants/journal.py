@@ -38,7 +38,7 @@ _FORMAT = 1
 _POOLS = "pools"  # the set of pools that have written
 _PATIENCE = 1.0  # seconds that Redis gets before the other store is used: devices repeat after three
 _STREAM_LIMIT = 64  # groups fetched from a stream at a time
-_ENOUGH = 4000  # events that are read from a stream before they are applied
+_ENOUGH = 10_000  # events that are read from a stream before they are applied
 _FALLBACK_LIMIT = 32
 _NOTES_KEPT = 20_000
 

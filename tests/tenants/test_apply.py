@@ -261,3 +261,19 @@ async def test_what_fails_for_one_tenants_stale_sessions_stops_no_other(
     assert [row["stop_source"] for row in await rows(sound)] == ["stale"]
     assert [row["open"] for row in await rows(broken)] == [True]
     await broken.db.sessions.delete_many({})
+
+
+def test_events_of_a_session_are_taken_together_and_none_overtakes_a_reboot() -> None:
+    def told(status: str, nas_id: str, session_id: str = "") -> AcctEvent:
+        return event(status, 0, nas_id=nas_id, session_id=session_id)
+
+    before = [told("start", "n1", "a"), told("start", "n1", "b"), told("stop", "n1", "a"), told("stop", "n2", "a")]
+    reboot, after = told("on", "n1"), [told("start", "n1", "a"), told("interim", "n1", "b")]
+    assert list(apply._portions([*before, reboot, *after])) == [
+        [before[0], before[2], before[1], before[3]],
+        [reboot],
+        after,
+    ]
+    many = [told(status, "n1", str(number)) for status in ("start", "stop") for number in range(700)]
+    sizes = [len(portion) for portion in apply._portions(many)]
+    assert sizes == [600, 600, 200], "a session of 300 has both its events in one portion"

@@ -133,8 +133,9 @@ async def test_what_comes_by_two_pools_is_read_in_the_order_of_arrival(ps: Platf
     assert seen == sorted(seen)
 
 
-async def test_it_is_read_in_portions_of_enough_events(ps: PlatformScope) -> None:
+async def test_it_is_read_in_portions_of_enough_events(ps: PlatformScope, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many small groups make one portion, and large ones do not make it larger."""
+    monkeypatch.setattr(journal, "_ENOUGH", 4000)
     pool, number = new_id("pool"), 0
     for size in [1] * 70 + [900] * 8:
         await journal.record(ps, pool, [event("interim", number + n, session_time=1) for n in range(size)])
