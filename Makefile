@@ -60,7 +60,8 @@ format: setup ## format the code and fix what ruff can fix
 	.venv/bin/ruff check --fix-only --quiet .
 	.venv/bin/ruff format .
 
-test: setup-test check ## everything: checks, all tests, smoke
+# in one process tests run the sources; the processes that they start run what was compiled from them
+test: setup-test check compile ## everything: checks, all tests, smoke
 	$(PYTEST)
 	$(MAKE) smoke
 

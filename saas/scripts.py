@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from hiredis import Reader, ReplyError, pack_command
 
-LIMIT: Final = 64  # answers that may be outstanding; a server that owes more is as good as away
+LIMIT: Final = 1024  # answers that may be outstanding; a server that owes more is as good as away
 
 
 class Broken(ConnectionError):

@@ -136,6 +136,12 @@ class Engine:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        try:
+            await self._drain()
+        finally:
+            await self._end()
+
+    async def _drain(self) -> None:
         for listener in self._listeners:
             listener.pause()
         self._radsec.pause()
@@ -145,7 +151,6 @@ class Engine:
         await reverse.hold(self._ps, self.worker, (), self._held)
         await self._hand_over()
         await self._beat("draining")
-        await self._end()
 
     async def _begin(self) -> None:
         settings = self._settings

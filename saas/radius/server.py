@@ -44,7 +44,7 @@ class Listener:
         if ip_address(host).is_unspecified:
             self._socket.setsockopt(*_TELL[self._socket.family], 1)
             self._receive_one, self._send_one = self._receive_told, self._send_told
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Any = None  # uvloop's methods do not always answer what asyncio's types promise
         self._outgoing: list[tuple[bytes, Address]] = []
 
     def start(self) -> None:

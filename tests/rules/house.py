@@ -11,7 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = {
+    ".compiled",
     ".git",
+    ".tools",
     ".venv",
     "node_modules",
     "var",
