@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from saas import compiled
+from tests.service import Service
 
 SHOW = """
 import sys
@@ -48,6 +49,16 @@ def test_what_fits_comes_first(tmp_path: Path) -> None:
 def test_the_modules_are_there_and_none_is_named_twice() -> None:
     assert all(path.exists() for path in compiled.files())
     assert sorted(set(compiled.MODULES)) == sorted(compiled.MODULES)
+
+
+@pytest.mark.slow
+async def test_the_whole_service_ends_without_a_word(tmp_path: Path) -> None:
+    """What is compiled checks types when it runs: no library's answer may be another than its type says."""
+    service = Service(tmp_path)
+    for _ in range(2):
+        await service.start()
+        assert await service.stop() == 0
+        assert "Traceback" not in (tmp_path / "run.log").read_text()
 
 
 def test_what_make_compile_made_is_used() -> None:

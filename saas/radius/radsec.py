@@ -36,7 +36,7 @@ from saas.radius.duplicates import Answer, Key
 from saas.radius.gate import Gate, Handler, Request, check_states
 from saas.radius.identify import Nas, check_certified, normal_source
 from saas.radius.notes import Notes
-from saas.radius.server import Address, bind, stay_awake
+from saas.radius.server import Address, bind, read_no_more, stay_awake
 from saas.tenants.certificates import Trust
 
 _BACKLOG: Final = 1024
@@ -189,7 +189,7 @@ class Radsec:
         """Take neither connections nor requests; answers still go out and come in."""
         self._draining = True
         if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            read_no_more(self._socket)
             self._socket.close()
             self._socket = None
 
@@ -222,7 +222,7 @@ class Radsec:
             except ConnectionError:  # gone before it was taken
                 continue
             except OSError:
-                loop.remove_reader(self._socket.fileno())
+                read_no_more(self._socket)
                 loop.call_later(_PAUSE, self._watch)
                 return
             source = normal_source(address[0])

@@ -44,7 +44,7 @@ class Listener:
         if ip_address(host).is_unspecified:
             self._socket.setsockopt(*_TELL[self._socket.family], 1)
             self._receive_one, self._send_one = self._receive_told, self._send_told
-        self._loop: Any = None  # uvloop's methods do not always answer what asyncio's types promise
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._outgoing: list[tuple[bytes, Address]] = []
 
     def start(self) -> None:
@@ -55,7 +55,7 @@ class Listener:
     def pause(self) -> None:
         """Read no more; answers can still be sent."""
         if self._loop is not None:
-            self._loop.remove_reader(self._socket.fileno())
+            read_no_more(self._socket)
             self._loop = None
 
     def close(self) -> None:
@@ -101,6 +101,12 @@ class Listener:
             pass
         if batch:
             self._receive(self, batch)
+
+
+def read_no_more(made: socket.socket) -> None:
+    """Let the loop forget a socket."""
+    loop: Any = asyncio.get_running_loop()  # uvloop answers nothing at times, where asyncio's type promises a bool
+    loop.remove_reader(made.fileno())
 
 
 def bind(host: str, port: int, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
