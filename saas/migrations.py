@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from saas.store import Update
 from saas.tenants.accounting import session_key
 from saas.tenants.scope import PlatformScope
-from saas.values import normal_username, utcnow
+from saas.values import utcnow
 
 Migration = Callable[[PlatformScope], Awaitable[None]]
 
@@ -24,7 +24,7 @@ async def sessions_take_from_quota(ps: PlatformScope) -> None:
         after = rows[-1]["_id"]
         updates = []
         for row in rows:
-            key = session_key(row["tenant_id"], row["nas_id"], row["acct_session_id"], normal_username(row["username"]))
+            key = session_key(row["tenant_id"], row["nas_id"], row["acct_session_id"], row["username"])
             change = {"key": key, "lasted": row["session_time"], **nothing}
             updates.append(Update({"_id": row["_id"], "lasted": {"$exists": False}}, {"$set": change}))
         await ps.db.sessions.bulk(updates)

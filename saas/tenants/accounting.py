@@ -13,7 +13,7 @@ from hashlib import sha256
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from saas.values import from_epoch, new_id, normal_mac, utcnow
+from saas.values import from_epoch, new_id, normal_mac, normal_username, utcnow
 
 
 class AcctEvent(NamedTuple):
@@ -95,10 +95,9 @@ _NOTHING = ("", None)
 
 
 def session_key(tenant_id: str, nas_id: str, session_id: str, username: str) -> str:
-    """What sessions are matched by: device, Acct-Session-Id and user name in its normal spelling; not the id alone,
-    which devices reuse.
-    """
-    return sha256(f"{tenant_id}\0{nas_id}\0{session_id}\0{username}".encode()).hexdigest()[:32]
+    """What sessions are matched by: device, Acct-Session-Id and user name; not the id alone, which devices reuse."""
+    name = normal_username(username)
+    return sha256(f"{tenant_id}\0{nas_id}\0{session_id}\0{name}".encode()).hexdigest()[:32]
 
 
 def event_key(event: AcctEvent) -> str:
