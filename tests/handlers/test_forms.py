@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from datetime import date
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from saas.errors import Invalid
 from saas.handlers.forms import Bound
 from saas.handlers.forms.fields import describe
+from saas.kv import Kv
 from tests.browser import Browser, text
 from tests.handlers.sample import SampleConfirm, SampleForm, SampleFormPage
 from tests.world import World
@@ -140,6 +142,28 @@ async def test_a_double_click_is_one_entry(owner: Browser, cast: World) -> None:
     answers = await asyncio.gather(*(owner.post(path(cast), body) for _ in range(4)))
     assert {answer.code for answer in answers} == {303}
     assert len({answer.headers["Location"] for answer in answers}) == 1
+    assert len(SampleFormPage.saves) == before + 1
+
+
+async def test_a_twin_that_is_late_to_ask_is_told_the_outcome(
+    owner: Browser, cast: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has seen that nothing is done, and gets its turn only when the other is done with everything."""
+    attempt = attempt_of(text(await owner.get(path(cast))))
+    before = len(SampleFormPage.saves)
+    lease, over, asked = Kv.lease, asyncio.Event(), itertools.count()
+
+    async def late(self: Kv, name: str, holder: str, ttl: float) -> bool:
+        if next(asked) == 1:
+            await over.wait()
+        return await lease(self, name, holder, ttl)
+
+    monkeypatch.setattr(Kv, "lease", late)
+    twins = [asyncio.create_task(owner.post(path(cast), fields(_attempt=attempt))) for _ in range(2)]
+    await asyncio.wait(twins, return_when=asyncio.FIRST_COMPLETED)
+    over.set()
+    one, other = await asyncio.gather(*twins)
+    assert one.headers["Location"] == other.headers["Location"]
     assert len(SampleFormPage.saves) == before + 1
 
 

@@ -110,14 +110,15 @@ class FormPage(Handler):
             return await self._save(bound, body)
         name = f"attempt:{self.actor.id if self.actor else self.address}:{self.request.path}:{attempt}"
         for _ in range(_LOOKS):
-            if (done := await self.ps.kv.get(name)) is not None:
-                return str(done)
             if await self.ps.kv.lease(name, self.request_id, 60):
                 break
             await asyncio.sleep(_WAIT)
         else:
             raise Conflict()
         try:
+            # looked up under the lease: without it a twin might end between the look and the lease
+            if (done := await self.ps.kv.get(name)) is not None:
+                return str(done)
             target = await self._save(bound, body)
             await self.ps.kv.put(name, target, _ATTEMPT_AGE)
             return target
