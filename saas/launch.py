@@ -12,9 +12,9 @@ from honcho.manager import Manager
 from saas.config import Settings
 from saas.radius.client import Client, NoAnswer
 from saas.tenants import demo, engines
+from saas.tenants.platform import FIRST_OWNER
 from saas.tenants.scope import PlatformScope
 
-PLATFORM_EMAIL = "platform@example.com"
 PLATFORM_PASSWORD = "platform-password"  # for the first look only: `openpns init` makes a random one
 _ROOT = Path(__file__).resolve().parents[1]
 _WAIT = 60.0  # seconds for the processes to come up
@@ -85,7 +85,7 @@ OpenPNS is up; a log-in of the demo account by RADIUS was accepted.
   Console of the demo tenant   {site}/login
                                {demo.EMAIL}  {demo.PASSWORD}
   Console of the platform      {site}/login
-                               {PLATFORM_EMAIL}  {PLATFORM_PASSWORD}
+                               {FIRST_OWNER}  {PLATFORM_PASSWORD}
   RADIUS                       {settings.bind}, authentication {settings.auth_port}, accounting {settings.acct_port}
   Demo device                  NAS-Identifier {demo.NAS_IDENTIFIER}, secret {demo.NAS_SECRET}
   Demo account                 {demo.USERNAME}  {demo.USER_PASSWORD}

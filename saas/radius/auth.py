@@ -19,7 +19,7 @@ from typing import Any, Final
 from saas.radius import codec, eap, methods, replies
 from saas.radius.authenticators import reply
 from saas.radius.batches import Batches
-from saas.radius.codec import CLASS, EAP_MESSAGE, NAS_PORT_ID, USER_NAME, attribute, plain
+from saas.radius.codec import CALLING_STATION_ID, CLASS, EAP_MESSAGE, NAS_PORT_ID, USER_NAME, attribute, plain
 from saas.radius.counters import Counters
 from saas.radius.gate import Request
 from saas.radius.guard import Guard
@@ -54,7 +54,7 @@ class Attempt:
         self.login = login
         self.proof = _NOT_TESTED
         self.slot = ""
-        self.station = station_of(request.packet)
+        self.station = _station(request.packet, login)
 
 
 class Auth:
@@ -190,9 +190,9 @@ class Auth:
                 attempt.station,
                 request.received,
                 attempt.proof.right,
-                nas.device.tenant_active,
+                nas.tenant_active,
                 sessions,
-                nas.device.vendor,
+                nas.vendor,
                 request.packet.first.get(NAS_PORT_ID, b""),
                 guarded,
             ),
@@ -203,15 +203,12 @@ class Auth:
         request, login = attempt.request, attempt.login
         assert login is not None and login.record is not None
         record, nas = login.record, request.nas
-        vendor = nas.device.vendor
-        key = f"{vendor} restricted" if decision.restricted else vendor
-        granted = login.replies.get(key)
-        if granted is None:
-            grants = replies.restricted_grants if decision.restricted else replies.grants
-            granted = login.replies[key] = grants(record, vendor)
-        times = replies.times(decision.session_timeout, record.interim_interval, vendor)
+        restricted = bool(decision.restricted)
+        grant = login.grant
+        if grant is None or grant.vendor != nas.vendor or grant.restricted != restricted:
+            grant = login.grant = replies.Grant(record, nas.vendor, restricted)
         token = self._tokens.sign(record.tenant_id, record.account_id, attempt.slot)
-        attributes = b"".join((attempt.proof.attributes, granted, times, plain(CLASS, token)))
+        attributes = attempt.proof.attributes + grant.attributes(decision.session_timeout) + plain(CLASS, token)
         if (nas.id, attempt.station) not in login.places:
             self.guard.let_in(nas, attempt.name, attempt.station, login)
         if record.learns:
@@ -306,6 +303,16 @@ class Rejects:
             _, request, octets = self._waiting.popleft()
             request.answer(octets)
         self._timer = loop.call_at(self._waiting[0][0], self._due) if self._waiting else None
+
+
+def _station(packet: codec.Packet, login: Login | None) -> str:
+    """Where an attempt comes from. Most come from where the last one of the account came from."""
+    calling = packet.first.get(CALLING_STATION_ID)
+    if login is None or calling is None:
+        return station_of(packet)
+    if calling != login.calling:
+        login.calling, login.station = calling, station_of(packet)
+    return login.station
 
 
 def _slot_request(attempt: Attempt) -> SlotRequest:

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Callable
 from hmac import compare_digest
 from struct import Struct
-from typing import Any
+from typing import Any, Final
 
 from saas.radius.codec import (
     ACCESS_REQUEST,
@@ -28,13 +28,13 @@ try:  # half the overhead of hashlib's constructor, and there where a policy tak
     from _md5 import md5 as _md5  # type: ignore[import-not-found]
 except ImportError:
     _md5 = hashlib.md5
-md5: Callable[..., Any] = _md5
+md5: Final[Callable[..., Any]] = _md5
 
-ZEROS = bytes(16)
-_PROOF_HEAD = bytes((MESSAGE_AUTHENTICATOR, 18))
-_HEAD = Struct("!BBH")  # code, identifier, length
-_INNER = bytes(octet ^ 0x36 for octet in range(256))
-_OUTER = bytes(octet ^ 0x5C for octet in range(256))
+ZEROS: Final = bytes(16)
+_PROOF_HEAD: Final = bytes((MESSAGE_AUTHENTICATOR, 18))
+_pack_head: Final = Struct("!BBH").pack  # code, identifier, length
+_INNER: Final = bytes(octet ^ 0x36 for octet in range(256))
+_OUTER: Final = bytes(octet ^ 0x5C for octet in range(256))
 
 
 class Secret:
@@ -95,11 +95,11 @@ def reply(code: int, request: Packet, secret: Secret, attributes: bytes = b"", *
     length = HEADER + len(attributes) + (18 if prove else 0)
     if length > 4096:
         raise ValueError("reply too long")
-    head = _HEAD.pack(code, request.id, length)
+    head = _pack_head(code, request.id, length)
     if prove:
-        proof = secret.mac(head + request.authenticator + _PROOF_HEAD + ZEROS + attributes)
+        proof = secret.mac(b"".join((head, request.authenticator, _PROOF_HEAD, ZEROS, attributes)))
         attributes = _PROOF_HEAD + proof + attributes
-    signature = md5(head + request.authenticator + attributes + secret.octets).digest()
+    signature = md5(b"".join((head, request.authenticator, attributes, secret.octets))).digest()
     return b"".join((head, signature, attributes))
 
 
@@ -108,7 +108,7 @@ def access_request(
 ) -> bytes:
     """An Access-Request or Status-Server with Message-Authenticator first, unless `prove` is off."""
     length = HEADER + len(attributes) + (18 if prove else 0)
-    head = _HEAD.pack(code, identifier, length) + authenticator
+    head = _pack_head(code, identifier, length) + authenticator
     if prove:
         attributes = _PROOF_HEAD + secret.mac(head + _PROOF_HEAD + ZEROS + attributes) + attributes
     return head + attributes
@@ -117,7 +117,7 @@ def access_request(
 def keyed_request(code: int, identifier: int, secret: Secret, attributes: bytes, *, prove: bool = False) -> bytes:
     """An Accounting- or Disconnect-Request; its authenticator is keyed. Message-Authenticator first if `prove`."""
     length = HEADER + len(attributes) + (18 if prove else 0)
-    head = _HEAD.pack(code, identifier, length)
+    head = _pack_head(code, identifier, length)
     if prove:
         attributes = _PROOF_HEAD + secret.mac(head + ZEROS + _PROOF_HEAD + ZEROS + attributes) + attributes
     return head + bytes(md5(head + ZEROS + attributes + secret.octets).digest()) + attributes

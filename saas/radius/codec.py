@@ -48,7 +48,7 @@ NAS_PORT_ID: Final = 87
 MICROSOFT: Final = 311
 
 HEADER: Final = 20
-_ATTRIBUTE: Final = Struct("!BB")  # number and length
+_pack_attribute: Final = Struct("!BB").pack  # number and length
 MAX_PACKET: Final = 4096
 MAX_VALUE: Final = 253
 
@@ -203,7 +203,8 @@ def plain(number: int, octets: bytes) -> bytes:
     """A standard attribute of these octets."""
     if len(octets) > MAX_VALUE:
         raise ValueError("attribute too long")
-    return _ATTRIBUTE.pack(number, len(octets) + 2) + octets
+    head: bytes = _pack_attribute(number, len(octets) + 2)
+    return head + octets
 
 
 def vendor_attribute(vendor: int, number: int, octets: bytes) -> bytes:

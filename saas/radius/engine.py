@@ -323,8 +323,8 @@ def settle() -> None:
     """For a process that is nothing but a worker: look for unreachable cycles rarely.
 
     The path of packets makes none, and what is remembered for minutes would be looked through again and again: that
-    took half of the time of a packet.
+    took half of the time of a packet. The threshold is above what the answers to be remembered make up (duplicates.py).
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 20, 100)
+    gc.set_threshold(500_000, 20, 100)

@@ -35,7 +35,6 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
@@ -60,13 +59,15 @@ _BY_ID = attrgetter("id")
 class Nas:
     """A device with its secret ready for use; `resolved`: the addresses that its DDNS name stands or just stood for."""
 
-    __slots__ = ("device", "id", "optional", "resolved", "roams", "secret", "tenant_id")
+    __slots__ = ("device", "id", "optional", "resolved", "roams", "secret", "tenant_active", "tenant_id", "vendor")
 
     def __init__(self, device: Device, resolved: Iterable[str] = ()) -> None:
         self.device = device
         self.resolved = tuple(resolved) if device.mode == "ddns" else ()
         self.id = device.id
         self.tenant_id = device.tenant_id
+        self.tenant_active = device.tenant_active
+        self.vendor = device.vendor
         self.secret = Secret(device.secret)
         self.roams = device.mode == "identifier" or not device.address
         self.optional = device.message_authenticator == "optional"
@@ -240,9 +241,10 @@ def _proves(packet: Packet, secret: Secret) -> bool:
     return proves_message(packet, secret)
 
 
-@lru_cache(maxsize=65_536)
 def normal_source(address: str) -> str:
     """A source address as the kernel spells it, IPv4 mapped into IPv6 as IPv4, without a zone."""
+    if ":" not in address:
+        return address
     if address.startswith("::ffff:") and "." in address:
         return address[7:]
     return address.partition("%")[0] if "%" in address else address

@@ -10,11 +10,11 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import lru_cache
 from typing import Final
 
 from saas.errors import Unavailable
 from saas.radius.codec import text
+from saas.radius.replies import Grant
 from saas.tenants.access import LoginRecord
 from saas.tenants.slots import Counted
 from saas.values import normal_username
@@ -36,19 +36,22 @@ _log = logging.getLogger(__name__)
 class Login:
     """A cached account, or the knowledge that nobody has that name (`record` None).
 
-    `password`, `counted` and `replies` keep what was worked out from the record, for as long as the entry lives.
-    `places` are the devices and stations from which it was let in, as far as the guard need not be told again.
+    `password`, `counted` and `grant` keep what was worked out from the record, for as long as the entry lives.
+    `calling` is the last Calling-Station-Id as it was sent, `station` the same in one spelling. `places` are the
+    devices and stations from which it was let in, as far as the guard need not be told again.
     """
 
-    __slots__ = ("counted", "fetched_at", "password", "places", "record", "replies")
+    __slots__ = ("calling", "counted", "fetched_at", "grant", "password", "places", "record", "station")
 
     def __init__(self, record: LoginRecord | None, fetched_at: float) -> None:
         self.record = record
         self.counted: Counted | None = None
         self.fetched_at = fetched_at
         self.password: bytes | None = None
+        self.calling = b""
+        self.station = ""
         self.places: tuple[tuple[str, str], ...] = ()
-        self.replies: dict[str, bytes] = {}  # vendor -> the attributes of an accept that depend on nothing else
+        self.grant: Grant | None = None  # at devices of the vendor that was asked last
 
 
 Entries = dict[str, Login]
@@ -175,7 +178,6 @@ class Logins:
             self._count -= 1
 
 
-@lru_cache(maxsize=65_536)
 def login_name(octets: bytes) -> str:
     """A User-Name in its normal spelling."""
     return normal_username(text(octets))

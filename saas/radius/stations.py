@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from saas.radius.codec import CALLING_STATION_ID, VENDOR_SPECIFIC, Packet
 from saas.values import normal_mac
@@ -17,6 +16,7 @@ _MAC = re.compile(
     rb"|[0-9A-Fa-f]{12})(?::.*)?",
     re.DOTALL,
 )
+_NORMAL = re.compile(rb"(?:[0-9A-F]{2}-){5}[0-9A-F]{2}")
 _MAPPED = re.compile(r"^::ffff:(?=\d+\.\d+\.\d+\.\d+$)")
 
 
@@ -34,7 +34,6 @@ def station_of(packet: Packet) -> str:
     return ""
 
 
-@lru_cache(maxsize=65_536)
 def station(octets: bytes | None) -> str:
     """A MAC address as AA-BB-CC-DD-EE-FF, an IPv4 address without its mapping into IPv6 (OpenVPN sends either),
     anything else (an IP address with a port, a telephone number) as it came.
@@ -42,4 +41,6 @@ def station(octets: bytes | None) -> str:
     if not octets:
         return ""
     text = octets.decode("utf-8", "replace")
+    if _NORMAL.fullmatch(octets):
+        return text
     return normal_mac(text) if _MAC.fullmatch(octets) else _MAPPED.sub("", text.strip())

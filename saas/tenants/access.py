@@ -21,7 +21,7 @@ Passes = Callable[["LoginRequest", "LoginRecord"], bool]
 Facts = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LoginRecord:
     """Everything a login needs of an account. Workers cache it; `changes` of account, plan and tenant make it stale."""
 

@@ -20,6 +20,7 @@ from saas.tenants.scope import PlatformScope, Scope
 from saas.values import new_id, utcnow
 
 SHARED_POOL = "shared"
+FIRST_OWNER = "platform@example.com"  # who is made when no other is named
 _RESERVED = {"admin", "api", "openpns", "platform", "static", "system", "www"}
 
 _PRESET_NAMES = {

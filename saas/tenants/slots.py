@@ -13,7 +13,6 @@ one is given.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import blake2b
 
 from saas.errors import Unavailable
@@ -36,9 +35,9 @@ _TRACK = slot_scripts.track(stale_after(600))
 
 
 class Counted:
-    """An account whose sessions are counted: what the script is told of it every time."""
+    """An account whose sessions are counted: what the script is told of it each time, and where it called from last."""
 
-    __slots__ = ("head", "tail")
+    __slots__ = ("_device", "_nas_id", "_station", "head", "tail")
 
     def __init__(self, tenant_id: str, account_id: str, limit: int, interim_interval: int, kicks: bool = False) -> None:
         """A session silent for three intervals, in seconds, no longer counts. `kicks`: at the limit the oldest session
@@ -46,6 +45,14 @@ class Counted:
         """
         self.head = f"{_key(tenant_id, account_id)}\n"
         self.tail = f"\n{limit}\n{stale_after(interim_interval):08d}\n{tenant_id if kicks else ''}\n"
+        self._nas_id, self._station, self._device = "", "", _device("", "")
+
+    def device(self, nas_id: str, calling_station_id: str) -> str:
+        """What the script calls this station at this device."""
+        if self._nas_id != nas_id or self._station != calling_station_id:
+            self._nas_id, self._station = nas_id, calling_station_id
+            self._device = _device(nas_id, calling_station_id)
+        return self._device
 
 
 class SlotRequest:
@@ -57,7 +64,7 @@ class SlotRequest:
         """`slot` is a fresh token, unique in the cloud; it travels to the device in Class and comes back with
         accounting. Without a calling station a device is never taken for one that returns.
         """
-        self.line = f"{account.head}{slot}\n{_device(nas_id, calling_station_id)}{account.tail}"
+        self.line = f"{account.head}{slot}\n{account.device(nas_id, calling_station_id)}{account.tail}"
 
 
 async def reserve(ps: PlatformScope, requests: Sequence[SlotRequest]) -> list[int] | None:
@@ -126,7 +133,6 @@ def _key(tenant_id: str, account_id: str) -> str:
     return f"t:{tenant_id}:slots:{account_id}"
 
 
-@lru_cache(maxsize=65_536)
 def _device(nas_id: str, calling_station_id: str) -> str:
     """A device and a station at it in 16 characters, and "|" behind them where the station is not known."""
     digest = blake2b(f"{nas_id}|{calling_station_id}".encode(), digest_size=8).hexdigest()

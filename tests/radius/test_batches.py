@@ -9,14 +9,16 @@ from saas.radius.batches import ENOUGH, LIMIT, SIZE, Batches
 
 
 class Work:
-    """Keeps the batches it was given; waits for `go` before it is done with the first."""
+    """Keeps the batches it was given, `begun` with the first; waits for `go` before it is done with it."""
 
     def __init__(self) -> None:
         self.done: list[list[int]] = []
         self.failed: list[int] = []
+        self.begun = asyncio.Event()
         self.go = asyncio.Event()
 
     async def do(self, batch: list[int]) -> None:
+        self.begun.set()
         await self.go.wait()
         if batch == [13]:
             raise ValueError("no luck")
@@ -27,7 +29,7 @@ async def test_what_arrives_while_a_batch_is_worked_on_makes_up_the_next() -> No
     work = Work()
     batches = Batches(work.do, work.failed.extend)
     batches.add("t", 1)
-    await asyncio.sleep(0)
+    await work.begun.wait()
     for number in (2, 3, 4):
         assert batches.add("t", number)
     work.go.set()
@@ -35,12 +37,24 @@ async def test_what_arrives_while_a_batch_is_worked_on_makes_up_the_next() -> No
     assert work.done == [[1], [2, 3, 4]]
 
 
+async def test_what_the_next_turn_of_the_loop_brings_joins_the_batch() -> None:
+    work = Work()
+    work.go.set()
+    batches = Batches(work.do, work.failed.extend)
+    loop = asyncio.get_running_loop()
+    batches.add("t", 1)
+    loop.call_soon(batches.add, "t", 2)
+    loop.call_soon(loop.call_soon, batches.add, "t", 3)
+    await batches.idle()
+    assert work.done == [[1, 2, 3]]
+
+
 async def test_a_failed_batch_is_handed_back_and_the_next_goes_on(expect_log: Callable[[str], None]) -> None:
     expect_log("a batch of 1 requests failed")
     work = Work()
     batches = Batches(work.do, work.failed.extend)
     batches.add("t", 13)
-    await asyncio.sleep(0)
+    await work.begun.wait()
     batches.add("t", 14)
     work.go.set()
     await batches.idle()

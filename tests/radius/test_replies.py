@@ -24,7 +24,8 @@ def granted(vendor: str = "mikrotik", **values: object) -> Packet:
 
 
 def times(timeout: int, interval: int, vendor: str = "standard") -> Packet:
-    return parse(packet(replies.times(timeout, interval, vendor)))
+    grant = replies.Grant(replace(RECORD, interim_interval=interval), vendor)
+    return parse(packet(grant.attributes(timeout)))
 
 
 def test_nothing_is_granted_that_nobody_asked_for() -> None:
