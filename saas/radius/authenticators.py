@@ -179,13 +179,10 @@ def salts(count: int) -> list[bytes]:
 
 
 def _uncover(hidden: bytes, secret: Secret, start: bytes) -> bytes:
-    value = b""
-    previous = start
-    for at in range(0, len(hidden), 16):
-        block = hidden[at : at + 16]
-        value += _xor(block, md5(secret.octets + previous).digest())
-        previous = block
-    return value
+    keys: bytes = md5(secret.octets + start).digest()
+    for at in range(16, len(hidden), 16):
+        keys += md5(secret.octets + hidden[at - 16 : at]).digest()
+    return _xor(hidden, keys)
 
 
 def _xor(one: bytes, other: bytes) -> bytes:

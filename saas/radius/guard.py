@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from saas.radius.identify import Nas
-from saas.radius.logins import Login, Name
+from saas.radius.logins import Name
 
 LIMIT: Final = 1024  # counts of one tenant
 STATION: Final = 5  # times as many wrong passwords as of an account
@@ -72,14 +72,14 @@ class Guard:
         for key in [key for key in counts if key == username or _is_place(key, username)]:
             del counts[key]
 
-    def let_in(self, nas: Nas, name: Name, station: str, login: Login) -> None:
-        """Remember where an account was let in; the cached `login` spares the next call."""
+    def let_in(self, nas: Nas, name: Name, station: str) -> None:
+        """Remember where an account was let in."""
         places = self._places.pop(name, ())
         if (nas.id, station) not in places:
             places = ((nas.id, station), *places[: PLACES - 1])
         if len(self._places) >= self._accounts:
             del self._places[next(iter(self._places))]
-        self._places[name] = login.places = places
+        self._places[name] = places
 
     def _keys(self, nas: Nas, name: Name, station: str) -> tuple[tuple[Key, int], ...]:
         """What an attempt counts for, and how many times as many wrong passwords that may have."""

@@ -14,6 +14,7 @@ from typing import Final
 
 from saas.errors import Unavailable
 from saas.radius.codec import text
+from saas.radius.identify import Nas
 from saas.radius.replies import Grant
 from saas.tenants.access import LoginRecord
 from saas.tenants.slots import Counted
@@ -37,11 +38,11 @@ class Login:
     """A cached account, or the knowledge that nobody has that name (`record` None).
 
     `password`, `counted` and `grant` keep what was worked out from the record, for as long as the entry lives.
-    `calling` is the last Calling-Station-Id as it was sent, `station` the same in one spelling. `places` are the
-    devices and stations from which it was let in, as far as the guard need not be told again.
+    `calling` is the last Calling-Station-Id as it was sent, `station` the same in one spelling, and
+    `place` the device at which it was let in from there: the guard need not be told again.
     """
 
-    __slots__ = ("calling", "counted", "fetched_at", "grant", "password", "places", "record", "station")
+    __slots__ = ("calling", "counted", "fetched_at", "grant", "password", "place", "record", "station")
 
     def __init__(self, record: LoginRecord | None, fetched_at: float) -> None:
         self.record = record
@@ -50,7 +51,7 @@ class Login:
         self.password: bytes | None = None
         self.calling = b""
         self.station = ""
-        self.places: tuple[tuple[str, str], ...] = ()
+        self.place: Nas | None = None
         self.grant: Grant | None = None  # at devices of the vendor that was asked last
 
 
@@ -180,4 +181,6 @@ class Logins:
 
 def login_name(octets: bytes) -> str:
     """A User-Name in its normal spelling."""
+    if octets.isalnum():  # most are: nothing to be taken off
+        return octets.decode("ascii").lower()
     return normal_username(text(octets))

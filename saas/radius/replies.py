@@ -15,7 +15,7 @@ from saas.tenants.access import LoginRecord, octets_share
 
 LEAST_INTERIM: Final = 60  # seconds (RFC 2869 section 5.16)
 
-_pack_times: Final = Struct("!BBIBBI").pack  # Session-Timeout and Acct-Interim-Interval with their heads
+_pack_timeout: Final = Struct("!BBI").pack  # Session-Timeout with its head
 
 GENERIC: Final = N_("Wrong user name or password.")
 # What the subscriber reads, by the rule that failed. Only who knew the password is told more than GENERIC.
@@ -44,24 +44,19 @@ _ERRORS: Final[Mapping[str, int]] = {
 class Grant:
     """What an Access-Accept gives an account at the devices of a vendor. `restricted`: as after its plan's end."""
 
-    __slots__ = ("_interval", "_least", "_octets", "_spread", "restricted", "vendor")
+    __slots__ = ("_least", "_octets", "restricted", "vendor")
 
     def __init__(self, record: LoginRecord, vendor_key: str, restricted: bool = False) -> None:
         self.vendor = vendor_key
         self.restricted = restricted
-        self._octets = restricted_grants(record, vendor_key) if restricted else grants(record, vendor_key)
+        given = restricted_grants(record, vendor_key) if restricted else grants(record, vendor_key)
+        self._octets = given + attribute("Acct-Interim-Interval", _interval(record.interim_interval))
         self._least = vendor(vendor_key).least_timeout
-        self._interval = max(record.interim_interval, LEAST_INTERIM)
-        self._spread = self._interval // 10 + 1
 
     def attributes(self, session_timeout: int) -> bytes:
-        """All of it, with Session-Timeout and Acct-Interim-Interval (seconds).
-
-        The interval is lengthened by up to a tenth, so that sessions which begin together do not report together.
-        """
-        timeout = max(session_timeout, self._least)
-        interval = self._interval + int(random() * self._spread)
-        return self._octets + bytes(_pack_times(27, 6, timeout, 85, 6, interval))
+        """All of it, with Session-Timeout (seconds)."""
+        timeout: bytes = _pack_timeout(27, 6, max(session_timeout, self._least))
+        return timeout + self._octets
 
 
 def grants(record: LoginRecord, vendor_key: str) -> bytes:
@@ -110,6 +105,12 @@ def _idle(record: LoginRecord, vendor_key: str) -> bytes:
     """
     idle = attribute("Idle-Timeout", record.idle_timeout) if record.idle_timeout else b""
     return idle + (attribute("Termination-Action", 1) if vendor(vendor_key).asks_again else b"")
+
+
+def _interval(seconds: int) -> int:
+    """Lengthened by up to a tenth, so that sessions which begin together do not report together."""
+    interval = max(seconds, LEAST_INTERIM)
+    return interval + int(random() * (interval // 10 + 1))
 
 
 def refusal_text(reason: str, locale: str) -> str:

@@ -28,7 +28,7 @@ class Tokens:
     """Signs and reads with a key made for this purpose alone."""
 
     def __init__(self, key: bytes) -> None:
-        self._keyed = hashlib.blake2s(key=key, digest_size=12)
+        self._keyed = hashlib.blake2b(key=key, digest_size=12)
 
     def sign(self, tenant_id: str, account_id: str, slot: str) -> bytes:
         """The octets of a Class attribute; far below its 253."""

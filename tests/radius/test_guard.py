@@ -8,7 +8,7 @@ from saas.radius import codec, eap, replies
 from saas.radius.engine import Engine
 from saas.radius.guard import LIMIT, PLACES, STATION, Guard
 from saas.radius.identify import Nas
-from saas.radius.logins import Login, Name
+from saas.radius.logins import Name
 from saas.tenants import accounts, journal, parameters
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import Gateway, engine_settings, gateway_to
@@ -29,7 +29,7 @@ def guard_of(*places: tuple[Nas, str]) -> Guard:
     """A guard that knows where Alice was let in."""
     guard = Guard()
     for nas, station in places or ((GATE, HOME),):
-        guard.let_in(nas, ALICE, station, Login(None, 0.0))
+        guard.let_in(nas, ALICE, station)
     return guard
 
 
@@ -129,11 +129,11 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(counts) <= LIMIT
     kept = Guard(accounts=10)
     for n in range(40):
-        kept.let_in(GATE, ("ten_1", f"u{n % 20}"), f"s{n}", entry := Login(None, 0.0))
+        kept.let_in(GATE, ("ten_1", f"u{n % 20}"), f"s{n}")
     assert len(kept._places) == 10
     kept = guard_of(*((GATE, f"s{n}") for n in range(20)))
-    kept.let_in(GATE, ALICE, "s19", entry)
-    assert entry.places == tuple((GATE.id, f"s{n}") for n in (19, 18, 17, 16)) and len(entry.places) == PLACES
+    assert kept._places[ALICE] == tuple((GATE.id, f"s{n}") for n in (19, 18, 17, 16))
+    assert len(kept._places[ALICE]) == PLACES
 
 
 # over the wire
