@@ -7,18 +7,22 @@ idempotency key, unique in the tenant, makes a repeat find the first entry inste
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, Taken
 from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Scope
 from saas.values import new_id, normal_username, utcnow
 
+BALANCE = "balance"  # the method of what is paid by the member's balance: no money moves
 Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer"]
 
 
 class LedgerEntry(TypedDict):
-    """`amount` > 0 raises the balance, < 0 lowers it; minor units. `method`: "cash" … for payments, else ""."""
+    """`amount` > 0 raises the balance, < 0 lowers it; minor units. `method`: "cash" … where money moved, else "".
+
+    `list_price` of what is paid or charged for, and how much less was taken; entries of old have no `discount`.
+    """
 
     _id: str
     tenant_id: str
@@ -30,6 +34,7 @@ class LedgerEntry(TypedDict):
     before: int
     after: int
     list_price: int
+    discount: NotRequired[int]
     method: str
     note: str
     key: str
@@ -48,18 +53,23 @@ async def post(
     member_id: str,
     account_id: str = "",
     list_price: int = 0,
+    discount: int = 0,
     method: str = "",
     note: str = "",
+    covered: bool = False,
 ) -> LedgerEntry:
     """Post `amount` to a member's balance, once for each `key`; a repeat returns the entry that is there.
 
-    Conflict("key_reused") when the key was used for something else; NotFound without the member.
+    Conflict("key_reused") when the key was used for something else; with `covered` Conflict("balance_too_low") when the
+    balance would fall below nothing; NotFound without the member.
     """
     if existing := await _posted(scope, key):
         return _same(existing, kind, amount, member_id)
 
     async def write(tx: Scope) -> LedgerEntry:
         member = await tx.db.members.update(member_id, {"$inc": {"balance": amount}})
+        if covered and member["balance"] < 0:
+            raise Conflict("balance_too_low", missing=-member["balance"])
         entry = LedgerEntry(
             _id=new_id("led"),
             tenant_id=tx.tenant_id,
@@ -71,6 +81,7 @@ async def post(
             before=member["balance"] - amount,
             after=member["balance"],
             list_price=list_price,
+            discount=discount,
             method=method,
             note=note,
             key=key,
@@ -89,6 +100,43 @@ async def post(
         if found is None:
             raise
         return _same(found, kind, amount, member_id)
+
+
+class Sale(NamedTuple):
+    """Something sold: `paid` of its `list_price` in minor units, by a method or from the "balance"."""
+
+    member_id: str
+    account_id: str
+    list_price: int
+    paid: int
+    method: str
+    note: str
+
+
+async def sell(scope: Scope, sale: Sale, key: str) -> None:
+    """The money comes in and pays for what is bought, or the balance does; once for each `key`. As `post`."""
+    if not sale.list_price:
+        return
+    from_balance = sale.method == BALANCE
+
+    async def book(kind: Kind, amount: int, method: str) -> None:
+        await post(
+            scope,
+            kind,
+            amount,
+            key=f"{key}:{kind}",
+            member_id=sale.member_id,
+            account_id=sale.account_id,
+            list_price=sale.list_price,
+            discount=sale.list_price - sale.paid,
+            method=method,
+            note=sale.note,
+            covered=from_balance,
+        )
+
+    if not from_balance:
+        await book("payment", sale.paid, sale.method)
+    await book("charge", -sale.paid, "")
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:

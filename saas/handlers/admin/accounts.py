@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saas.errors import Denied
+from saas.handlers import tariffs
 from saas.handlers.admin.sessions import shown as session_rows
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
@@ -99,6 +100,7 @@ class Account(Handler):
             member=await members.get(self.scope, account["member_id"]),
             account_state=account_state(account),
             expires=expiry_text(self, account),
+            costs=tariffs.price(self.reader, plan),
             headline=headline(self.reader, found, names),
             rules=rule_lines(self.reader, found, names),
             verdict=found,
