@@ -150,6 +150,11 @@ COLLECTIONS: dict[str, Collection] = {
         ),
         append_only=True,
     ),
+    "deeds": Collection(
+        _TENANT_MEMBER,
+        (Index(_up("tenant_id", "key"), unique=True), Index(_newest("tenant_id", "account_id"))),
+        append_only=True,
+    ),
     "sessions": Collection(
         _TENANT_MEMBER,
         (

@@ -154,8 +154,8 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
         except Taken as error:
             raise Taken("username") from error
         opened: Account = await tx.db.accounts.insert(account)
-        bought = ledger.Sale(opened["member_id"], opened["_id"], offer.price, offer.price, form.method, offer.note)
-        await ledger.sell(tx, bought, attempt)
+        sale = ledger.sale(offer.price, offer.price, form.method, offer.note)
+        await ledger.book(tx, sale, key=attempt, member_id=opened["member_id"], account_id=opened["_id"])
         await audit.record(tx, "account.open", opened["_id"], name=opened["username"], after=opened)
         return opened
 

@@ -6,7 +6,9 @@ idempotency key, unique in the tenant, makes a repeat find the first entry inste
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, Taken
@@ -63,7 +65,7 @@ async def post(
     Conflict("key_reused") when the key was used for something else; with `covered` Conflict("balance_too_low") when the
     balance would fall below nothing; NotFound without the member.
     """
-    if existing := await _posted(scope, key):
+    if existing := await posted(scope, key):
         return _same(existing, kind, amount, member_id)
 
     async def write(tx: Scope) -> LedgerEntry:
@@ -96,47 +98,38 @@ async def post(
     try:
         return await scope.transaction(write)
     except Taken:  # the same key was posted while we looked: the index is the judge
-        found = await _posted(scope, key)
+        found = await posted(scope, key)
         if found is None:
             raise
         return _same(found, kind, amount, member_id)
 
 
-class Sale(NamedTuple):
-    """Something sold: `paid` of its `list_price` in minor units, by a method or from the "balance"."""
+class Posting(NamedTuple):
+    """An entry that is still to be posted; `covered` as in `post`."""
 
-    member_id: str
-    account_id: str
-    list_price: int
-    paid: int
-    method: str
-    note: str
+    kind: Kind
+    amount: int
+    note: str = ""
+    method: str = ""
+    list_price: int = 0
+    discount: int = 0
+    covered: bool = False
 
 
-async def sell(scope: Scope, sale: Sale, key: str) -> None:
-    """The money comes in and pays for what is bought, or the balance does; once for each `key`. As `post`."""
-    if not sale.list_price:
-        return
-    from_balance = sale.method == BALANCE
+def sale(list_price: int, paid: int, method: str, note: str) -> tuple[Posting, ...]:
+    """What is booked when something is sold: the money that comes in, unless the balance pays, and the charge."""
+    if not list_price:
+        return ()
+    entry = partial(Posting, note=note, list_price=list_price, discount=list_price - paid)
+    if method == BALANCE:
+        return (entry("charge", -paid, covered=True),)
+    return entry("payment", paid, method=method), entry("charge", -paid)
 
-    async def book(kind: Kind, amount: int, method: str) -> None:
-        await post(
-            scope,
-            kind,
-            amount,
-            key=f"{key}:{kind}",
-            member_id=sale.member_id,
-            account_id=sale.account_id,
-            list_price=sale.list_price,
-            discount=sale.list_price - sale.paid,
-            method=method,
-            note=sale.note,
-            covered=from_balance,
-        )
 
-    if not from_balance:
-        await book("payment", sale.paid, sale.method)
-    await book("charge", -sale.paid, "")
+async def book(scope: Scope, postings: Sequence[Posting], *, key: str, member_id: str, account_id: str) -> None:
+    """Post all of them, once for each `key`. As `post`; call it in a transaction."""
+    for number, posting in enumerate(postings, 1):
+        await post(scope, **posting._asdict(), key=f"{key}:{number}", member_id=member_id, account_id=account_id)
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
@@ -175,7 +168,8 @@ async def differences(scope: Scope) -> list[str]:
     return wrong + [f"entries of {sum_} for {member_id}, who does not exist" for member_id, sum_ in booked.items()]
 
 
-async def _posted(scope: Scope, key: str) -> LedgerEntry | None:
+async def posted(scope: Scope, key: str) -> LedgerEntry | None:
+    """The entry of a key; None when there is none."""
     entry: LedgerEntry | None = await scope.db.ledger.one({"key": key})
     return entry
 

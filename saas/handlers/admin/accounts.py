@@ -18,7 +18,7 @@ from saas.handlers.verdicts import headline, rule_lines
 from saas.handlers.words import account_state
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import accounts, ledger, lines, members, nas, plans, sessions, share, verdict
+from saas.tenants import accounts, ledger, life, lines, members, nas, plans, sessions, share, verdict
 from saas.tenants.paging import ListQuery, Page
 
 _STATUS = ("normal", "suspended", "closed")
@@ -106,6 +106,8 @@ class Account(Handler):
             verdict=found,
             devices=names,
             card=await self._card(account, plan),
+            deeds=await life.history(self.scope, id),
+            next_plan_name=(await plans.names(self.scope)).get(account["next_plan_id"], ""),
             may_show=self.may_show,
             **await self._lists(id),
         )
