@@ -8,7 +8,7 @@ from typing import Any
 
 from saas.handlers.columns import Column
 from saas.i18n import N_
-from saas.tenants.purchases import METHODS as PAID_BY
+from saas.tenants.accounts import PAY_METHODS
 from saas.values import utcnow
 
 LEDGER_KINDS: Mapping[str, str] = {
@@ -19,7 +19,7 @@ LEDGER_KINDS: Mapping[str, str] = {
     "adjustment": N_("Adjustment"),
     "transfer": N_("Transfer"),
 }
-METHODS: Mapping[str, str] = PAID_BY
+METHODS: Mapping[str, str] = PAY_METHODS
 
 # Why a login was refused: the name of the rule that failed first (access.decide), in a few words.
 REASONS: Mapping[str, str] = {

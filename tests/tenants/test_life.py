@@ -306,3 +306,18 @@ async def test_64_at_once_renew_once_for_each_key(clerk: Clerk, key: Callable[[i
     assert sorted(amount for _, amount, _ in entries) == [-3000] * count + [3000] * count
     assert after["term"]["paid"] == 3000 * (1 + count)
     assert await ledger.differences(clerk.scope) == []
+
+
+async def test_processes_that_know_nothing_of_each_other_lose_nothing(
+    clerk: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoTurns(dict[str, asyncio.Lock]):
+        def setdefault(self, key: str, default: Any = None) -> Any:
+            return default
+
+    monkeypatch.setattr(life, "_turns", NoTurns())
+    opened = await clerk.account()
+    await asyncio.gather(*(life.perform(clerk.scope, RENEW, clerk.id, RenewForm(), f"try-{n % 5}") for n in range(10)))
+    after = await clerk.account()
+    assert after["expires_at"] == months(opened["created_at"], 6) and after["term"]["paid"] == 6 * 3000
+    assert len(await clerk.entries()) == 10 and await ledger.differences(clerk.scope) == []
