@@ -54,7 +54,7 @@ async def optional_rules(ps: PlatformScope) -> None:
 async def terms_and_versions(ps: PlatformScope) -> None:
     """Plans say what a unit gives; accounts what was paid for their term, as far as the ledger knows it."""
     plan: dict[str, Any] = {"tax_rate": 0, "bundle_months": 1, "valid_days": 0, "gift_days": 0, "gift_octets": 0}
-    plan |= {"late_from": "today", "keeps": False}
+    plan |= {"late_from": "today", "starts": "opening", "keeps": False}
     await ps.db.plans.update_many({"bundle_months": {"$exists": False}}, {"$set": plan})
     after = ""
     while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
@@ -77,7 +77,8 @@ async def _charged(ps: PlatformScope, rows: Sequence[Any]) -> Counter[str]:
 
 def _with_term(row: Any, paid: int) -> tuple[dict[str, Any], dict[str, Any]]:
     given = {"octets": row.get("octets_left"), "seconds": row.get("seconds_left")}
-    term = {"started_at": row.get("created_at", utcnow()), "paid": paid, "anchor": 0, **given}
+    term = {"started_at": row.get("created_at", utcnow()), "paid": paid, **given}
+    term |= {"anchor": 0, "waits": False, "months": 0, "days": 0}
     change = {"term": term, "terms": None, "next_plan_id": "", "suspended_at": None}
     return {"_id": row["_id"], "term": {"$exists": False}}, {"$set": change}
 

@@ -138,6 +138,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "username"), unique=True),
             Index(_up("tenant_id", "search")),
             Index(_up("tenant_id", "expires_at", "_id")),
+            Index(_up("term.waits", "_id"), partial=(("term.waits", True),)),
         ),
     ),
     "ledger": Collection(

@@ -84,6 +84,7 @@ ERROR: Mapping[str, str] = {
     "same_member": N_("The account belongs to this member already."),
     "nothing_to_buy": N_("{name} neither ends nor runs out, so there is nothing to renew."),
     "nothing_planned": N_("No change of plan is planned for {name}."),
+    "not_waiting": N_("The time of {name} runs already."),
     "balance_too_low": N_("The balance does not cover this. Take money first, or have it paid in another way."),
     "key_reused": N_("This page has been used for something else already. Load it again."),
     "in_use": N_("This is in use and cannot be removed."),

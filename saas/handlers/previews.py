@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saas.handlers.messages import STATES
-from saas.handlers.words import account_state
+from saas.handlers.words import account_state, expiry
 from saas.i18n import N_, Reader
 from saas.tenants.life import Preview
 
@@ -34,13 +34,13 @@ def sheet(reader: Reader, preview: Preview, plans: Mapping[str, str]) -> Sheet:
 
 def _words(reader: Reader, account: Mapping[str, Any], plans: Mapping[str, str]) -> dict[str, str]:
     """The fields that acts change, as people read them."""
-    ends, octets, seconds = account["expires_at"], account["octets_left"], account["seconds_left"]
+    octets, seconds = account["octets_left"], account["seconds_left"]
     unlimited = reader(N_("unlimited"))
     return {
         N_("Status"): reader(STATES[account_state(account)][0]),
         N_("Plan"): plans.get(account["plan_id"], ""),
         N_("Next plan"): plans.get(account["next_plan_id"], "—"),
-        N_("Expires"): reader.minute(ends) if ends else reader(N_("Never")),
+        N_("Expires"): expiry(reader, account),
         N_("Traffic left"): reader.octets(max(0, octets)) if octets is not None else unlimited,
         N_("Online time left"): reader.duration(seconds) if seconds is not None else unlimited,
         N_("Real name"): account["member_name"],

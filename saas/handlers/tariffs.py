@@ -51,6 +51,8 @@ def _gives(reader: Reader, plan: Plan) -> list[str]:
         parts.append(reader(N_("with {seconds} online"), seconds=reader.duration(plan["seconds"])))
     if plan["valid_days"]:
         parts.append(reader(N_("good for {n} days"), n=plan["valid_days"]))
+    if plan["starts"] == "first_login" and (plan["bundle_months"] or plan["valid_days"]):
+        parts.append(reader(N_("counted from the first log-in")))
     return parts
 
 

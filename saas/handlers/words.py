@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from saas.handlers.columns import Column
-from saas.i18n import N_
+from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
 from saas.values import utcnow
 
@@ -210,6 +210,7 @@ NOUNS: Mapping[str, str] = {
 }
 ACTIONS: Mapping[str, str] = {
     "account.add": N_("Topped up an account's traffic or time"),
+    "account.begin": N_("An account's time began with its first log-in"),
     "account.change_plan": N_("Changed an account's plan"),
     "account.close": N_("Closed an account"),
     "account.delete": N_("Deleted an account"),
@@ -271,6 +272,7 @@ ACTIONS: Mapping[str, str] = {
 DEEDS: Mapping[str, str] = {
     "renew": N_("Renewed"),
     "add": N_("Topped up"),
+    "begin": N_("First log-in"),
     "change_plan": N_("Plan changed"),
     "keep_plan": N_("Change of plan called off"),
     "suspend": N_("Suspended"),
@@ -286,6 +288,16 @@ DEED_COLUMNS = (
     Column(N_("By"), "actor_name"),
     Column(N_("Note"), "note"),
 )
+
+
+def expiry(reader: Reader, account: Mapping[str, Any]) -> str:
+    """When an account ends, in words; of a quote or a preview too."""
+    ends, term = account["expires_at"], account["term"]
+    if term["waits"]:
+        spans = ((term["months"], N_("{n} months")), (term["days"], N_("{n} days")))
+        span = " ".join(reader(words, n=n) for n, words in spans if n)
+        return reader(N_("{span} from the first log-in"), span=span)
+    return reader.minute(ends) if ends else reader(N_("Never"))
 
 
 def account_state(account: Mapping[str, Any], now: datetime | None = None) -> str:

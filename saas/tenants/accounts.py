@@ -309,7 +309,7 @@ async def _by_id(table: Table, ids: set[str]) -> list[Any]:
 def _quote(scope: Scope, plan: Plan, units: int) -> Quote:
     price, now = billing.price_of(plan, units), utcnow()
     zone = scope.tenant["parameters"]["timezone"]
-    return Quote(plan, units, price, billing.bought(plan, units, billing.empty(now), price, now, zone))
+    return Quote(plan, units, price, billing.opened(plan, units, price, now, zone))
 
 
 def _sealed(scope: Scope, password: str) -> dict[str, bytes]:

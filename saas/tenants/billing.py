@@ -23,7 +23,8 @@ class Tariff(TypedDict):
     """What one unit costs and gives. `price` in minor units, `tax_rate` in basis points of the price without tax.
 
     `bundle_months` and `valid_days`: how long it is good, both 0 = without end. `octets` and `seconds`: what may be
-    used, 0 = not limited. Gifts come on top of each unit. `late_from`: where a renewal after the end counts from.
+    used, 0 = not limited. Gifts come on top of each unit. `late_from`: where a renewal after the end counts from;
+    `starts`: where the first term does.
     """
 
     kind: Kind
@@ -36,13 +37,14 @@ class Tariff(TypedDict):
     gift_days: int
     gift_octets: int
     late_from: Literal["today", "expiry"]
+    starts: Literal["opening", "first_login"]
 
 
 class Term(TypedDict):
     """What was bought and is not over: `paid` for it, `octets` and `seconds` given, None = not limited.
 
     `anchor`: the day of the month on which its months end, 0 = that of the expiry. It lets 31 January, 28 February be
-    followed by 31 March.
+    followed by 31 March. `waits`: it begins with the first login, and lasts `months` and then `days` from there.
     """
 
     started_at: datetime
@@ -50,6 +52,9 @@ class Term(TypedDict):
     octets: int | None
     seconds: int | None
     anchor: int
+    waits: bool
+    months: int
+    days: int
 
 
 class Holding(TypedDict):
@@ -101,8 +106,27 @@ def is_over(holding: Holding, now: datetime) -> bool:
 
 def empty(now: datetime) -> Holding:
     """What an account has before anything was bought."""
-    term = Term(started_at=now, paid=0, octets=None, seconds=None, anchor=0)
-    return Holding(expires_at=None, octets_left=None, seconds_left=None, term=term)
+    return Holding(expires_at=None, octets_left=None, seconds_left=None, term=_term(now, 0, None, None))
+
+
+def opened(tariff: Tariff, units: int, paid: int, now: datetime, zone: str) -> Holding:
+    """What a new account has that bought units; its time begins now, or waits for the first login."""
+    holding = empty(now)
+    holding["term"]["waits"] = tariff["starts"] == "first_login" and _ends(tariff)
+    return bought(tariff, units, holding, paid, now, zone)
+
+
+def begun(holding: Holding, at: datetime, zone: str) -> Holding:
+    """What an account has whose waiting term begins."""
+    term = holding["term"]
+    ends = later(at, term["months"], term["days"], zone)
+    anchor = 0 if term["days"] else at.astimezone(ZoneInfo(zone)).day
+    return Holding(
+        expires_at=ends,
+        octets_left=holding["octets_left"],
+        seconds_left=holding["seconds_left"],
+        term=_term(at, term["paid"], term["octets"], term["seconds"]) | {"anchor": anchor},
+    )
 
 
 def bought(tariff: Tariff, units: int, holding: Holding, paid: int, now: datetime, zone: str) -> Holding:
@@ -114,11 +138,18 @@ def bought(tariff: Tariff, units: int, holding: Holding, paid: int, now: datetim
     octets = (tariff["octets"] + tariff["gift_octets"]) * units if tariff["octets"] else None
     seconds = tariff["seconds"] * units if tariff["seconds"] else None
     expired = _has_expired(holding, now)
+    term = _extended(holding, paid, octets, seconds, now, begins) | {"anchor": anchor}
+    if term["waits"]:
+        ends = None
+        term |= {
+            "months": term["months"] + tariff["bundle_months"] * units,
+            "days": term["days"] + _days(tariff) * units,
+        }
     return Holding(
         expires_at=ends,
         octets_left=octets if expired else _plus(holding["octets_left"], octets),
         seconds_left=seconds if expired else _plus(holding["seconds_left"], seconds),
-        term=_extended(holding, paid, octets, seconds, now, begins) | {"anchor": anchor},
+        term=term,
     )
 
 
@@ -134,7 +165,7 @@ def topped_up(holding: Holding, octets: int, seconds: int, days: int, paid: int,
         expires_at=ends,
         octets_left=_plus(holding["octets_left"], more_octets),
         seconds_left=_plus(holding["seconds_left"], more_seconds),
-        term=term | {"anchor": 0 if days else term["anchor"]},
+        term=term | {"anchor": 0 if days else term["anchor"], "days": term["days"] + days if term["waits"] else 0},
     )
 
 
@@ -144,7 +175,7 @@ def unused(holding: Holding, now: datetime) -> int:
     The smallest share counts: what cannot be used is worth nothing.
     """
     term, ends = holding["term"], holding["expires_at"]
-    worth: list[int] = []
+    worth = [term["paid"]] if term["waits"] else []
     if ends is not None:
         whole = max(_seconds(ends - term["started_at"]), 1)
         worth.append(term["paid"] * min(max(_seconds(ends - now), 0), whole) // whole)
@@ -165,7 +196,7 @@ def converted(value: int, tariff: Tariff, now: datetime, zone: str) -> Holding:
         ends += timedelta(seconds=_seconds(following - ends) * rest // tariff["price"])
     octets = tariff["octets"] * value // tariff["price"] if tariff["octets"] else None
     seconds = tariff["seconds"] * value // tariff["price"] if tariff["seconds"] else None
-    term = Term(started_at=now, paid=value, octets=octets, seconds=seconds, anchor=0)
+    term = _term(now, value, octets, seconds)
     return Holding(expires_at=ends, octets_left=octets, seconds_left=seconds, term=term)
 
 
@@ -204,7 +235,7 @@ def _bought_span(
     """Where the units that an account buys count from, when they end, and the anchor of its months from then on."""
     if not _ends(tariff):
         return now, None, 0
-    months, days = tariff["bundle_months"] * units, (tariff["valid_days"] + tariff["gift_days"]) * units
+    months, days = tariff["bundle_months"] * units, _days(tariff) * units
 
     def span(start: datetime, anchor: int) -> tuple[datetime, datetime, int]:
         day = anchor or start.astimezone(ZoneInfo(zone)).day
@@ -224,14 +255,23 @@ def _extended(
     """The term with what was added to it; one of its own, from `begins` or `now`, when it was over."""
     term = holding["term"]
     if is_over(holding, now):
-        return Term(started_at=min(begins, now), paid=paid, octets=octets, seconds=seconds, anchor=term["anchor"])
-    return Term(
-        started_at=term["started_at"],
-        paid=term["paid"] + paid,
-        octets=_plus(term["octets"], octets),
-        seconds=_plus(term["seconds"], seconds),
-        anchor=term["anchor"],
+        return _term(min(begins, now), paid, octets, seconds) | {"anchor": term["anchor"]}
+    more = _term(
+        term["started_at"], term["paid"] + paid, _plus(term["octets"], octets), _plus(term["seconds"], seconds)
     )
+    return more | {key: term[key] for key in ("anchor", "waits", "months", "days")}  # type: ignore[return-value]
+
+
+def _term(started_at: datetime, paid: int, octets: int | None, seconds: int | None) -> Term:
+    """A term that has begun."""
+    return Term(
+        started_at=started_at, paid=paid, octets=octets, seconds=seconds, anchor=0, waits=False, months=0, days=0
+    )
+
+
+def _days(tariff: Tariff) -> int:
+    """How many days a unit adds to its months."""
+    return tariff["valid_days"] + tariff["gift_days"]
 
 
 def _plus(left: int | None, more: int | None) -> int | None:

@@ -54,6 +54,7 @@ KINDS: dict[str, Any] = {
     "free": N_("Free"),
 }
 LATE_FROM: dict[str, Any] = {"today": N_("The day of the renewal"), "expiry": N_("The old expiry date")}
+STARTS: dict[str, Any] = {"opening": N_("The opening of the account"), "first_login": N_("The first log-in")}
 # The policies for which a figure matters; for all others it is 0.
 _MONTHS = ("prepaid_monthly", "buyout_months")
 _UNITS = (*_MONTHS, "buyout_traffic", "buyout_time")
@@ -164,6 +165,11 @@ class PlanForm(Form):
         default="today",
         title=N_("A renewal after the end counts from"),
         json_schema_extra={"group": _SELLING, "labels": LATE_FROM},
+    )
+    starts: Literal["opening", "first_login"] = Field(
+        default="opening",
+        title=N_("The first term counts from"),
+        json_schema_extra={"group": _SELLING, "labels": STARTS},
     )
     keeps: bool = Field(
         default=False,

@@ -106,7 +106,8 @@ async def _renew(scope: Scope, case: Case, form: RenewForm) -> Effect:
 async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
     refuse(case, "closed")
     account = case.account
-    limits = {"octets": account["octets_left"], "seconds": account["seconds_left"], "days": account["expires_at"]}
+    limits: dict[str, Any] = {"octets": account["octets_left"], "seconds": account["seconds_left"]}
+    limits["days"] = account["expires_at"] or (True if account["term"]["waits"] else None)
     asked = [name for name in limits if getattr(form, name)]
     if not asked:
         raise Invalid(dict.fromkeys(limits, "nothing_asked"))

@@ -74,7 +74,9 @@ async def _close(scope: Scope, case: Case, form: CloseForm) -> Effect:
         if form.method != ledger.BALANCE:
             postings += (Posting("refund", -back, case.plan["name"], form.method),)
     changes = {"status": "closed", "suspended_at": None, "next_plan_id": ""}
-    return Effect({**changes, "term": case.account["term"] | {"paid": paid - back}}, postings, form.note)
+    return Effect(
+        {**changes, "term": case.account["term"] | {"paid": paid - back, "waits": False}}, postings, form.note
+    )
 
 
 async def _delete(scope: Scope, case: Case, form: Form) -> Effect:

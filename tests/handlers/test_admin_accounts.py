@@ -193,7 +193,7 @@ async def test_the_verdict_names_what_stands_in_the_way(boss: Browser, ps: Platf
     assert await first_line(expires_at=None) == "Can get online."
     await online(ps, business, "verdict-1")
     page = text(await browser.get(path, **EN))
-    assert "10.9.0.2" in page and "Never expires" in page
+    assert "10.9.0.2" in page and "No expiry date" in page
 
 
 async def test_the_last_refusals_are_shown(boss: Browser, admin: str, own: Business, ps: PlatformScope) -> None:

@@ -18,6 +18,7 @@ from saas.values import new_id
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
 from tests.handlers.people import operator_browser
+from tests.handlers.usage import online
 from tests.world import Business
 
 EN = {"Accept_Language": "en"}
@@ -223,3 +224,24 @@ async def test_who_may_only_read_sees_no_buttons(
     html = text(await reader.get(page))
     assert f"{page}/renew" not in html and "top-up" not in html and "op-menu-card" in html
     assert (await reader.get(f"{page}/renew")).code == 403
+
+
+async def test_a_term_that_waits_says_what_for(boss: Browser, own: Business, scope: Scope) -> None:
+    form = PlanForm.model_validate({"name": new_id("w"), "price": "30", "starts": "first_login"})
+    plan = await plans.create(scope, form)
+    base = f"/t/{own.slug}/admin/accounts"
+    shown = await preview(boss, f"{base}/open/price?plan_id={plan['_id']}&units=2")
+    assert "Good until 2 months from the first log-in" in shown
+    opening = QuickOpenForm(username=new_id("u")[-12:], plan_id=plan["_id"], units=2)
+    account, _ = await accounts.quick_open(scope, opening, new_id("open"))
+    assert "2 months from the first log-in" in text(await boss.get(f"{base}/{account['_id']}", **EN))
+    shown = await preview(boss, f"{base}/{account['_id']}/renew")
+    assert "2 months from the first log-in → 3 months from the first log-in" in shown
+
+
+async def test_who_is_online_is_told_of(
+    boss: Browser, page: str, ps: PlatformScope, own: Business, account: Account
+) -> None:
+    assert "sessions are open" not in await preview(boss, f"{page}/suspend")
+    await online(ps, own, "told", account["username"])
+    assert "1 sessions are open. They go on as they began" in await preview(boss, f"{page}/suspend")

@@ -156,6 +156,7 @@ async def test_bad_input_is_told_at_its_field(owner: Browser, admin: str, scope:
         "gift_days": [*numbers, "367"],
         "gift_octets": [*numbers, "1000001"],
         "late_from": ["never", HTML],
+        "starts": ["someday", HTML],
         "note": ["x" * 501, HTML],
     }
 
@@ -241,7 +242,11 @@ async def test_every_rule_is_stored_shown_and_edited(owner: Browser, admin: str,
             "after the end log-ins get the pool walled.",
             "¥30.00 买断 100.0 GB 流量，有效期 30 天，",
         ),
-        ({"kind": "buyout_months", "bundle_months": "12"}, "¥30.00 for 12 months, ", "¥30.00 包 12 个月，"),
+        (
+            {"kind": "buyout_months", "bundle_months": "12", "starts": "first_login"},
+            "¥30.00 for 12 months, counted from the first log-in, ",
+            "¥30.00 包 12 个月，首次登录起计时，",
+        ),
         (
             {"kind": "buyout_time", "seconds": "100"},
             "¥30.00 for 4 d 4 h online, ",

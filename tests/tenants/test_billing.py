@@ -26,6 +26,7 @@ MONTHLY = Tariff(
     gift_days=0,
     gift_octets=0,
     late_from="today",
+    starts="opening",
 )
 
 
@@ -207,6 +208,24 @@ def test_an_addition_extends_what_is_there() -> None:
     assert (more["term"]["paid"], more["term"]["octets"]) == (5500, 110 * GB)
     ended = billing.topped_up(pack, 0, 0, 3, 0, at("2026-06-01"), ZONE)
     assert ended["expires_at"] == at("2026-06-04")
+
+
+def test_a_first_term_can_wait_for_the_first_login() -> None:
+    plan = tariff(starts="first_login")
+    now = at("2026-01-31T10:00:00")
+    waiting = billing.opened(plan, 1, 3000, now, ZONE)
+    assert (waiting["expires_at"], waiting["term"]["waits"], waiting["term"]["months"]) == (None, True, 1)
+    more = buy(plan, "2026-02-01", holding=waiting)
+    assert billing.unused(more, at("2026-06-01")) == 6000
+    ready = billing.topped_up(more, 0, 0, 3, 0, at("2026-02-02"), ZONE)
+    assert billing.begun(ready, at("2026-03-31"), ZONE)["expires_at"] == at("2026-06-03")
+    begun = billing.begun(more, at("2026-03-31"), ZONE)
+    assert (begun["expires_at"], begun["term"]["started_at"]) == (at("2026-05-31"), at("2026-03-31"))
+    # from then on it is a term like any other
+    assert begun == buy(plan, "2026-03-31", 2)
+    assert billing.opened(MONTHLY, 2, 6000, at("2026-03-31"), ZONE) == begun
+    endless = billing.opened(HOURS | {"starts": "first_login"}, 1, 2000, now, ZONE)
+    assert not endless["term"]["waits"]
 
 
 def test_whatever_the_figures_no_money_is_made() -> None:

@@ -10,6 +10,7 @@ from saas.handlers import tariffs
 from saas.handlers.base import Handler
 from saas.handlers.forms import Choices, FormPage
 from saas.handlers.routes import Menu, Route
+from saas.handlers.words import expiry
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import accounts, plans, share
@@ -50,7 +51,8 @@ class Price(Handler):
         """The box. Whatever cannot be priced is an empty one: the form itself says what is wrong."""
         units = self.query("units")
         quote = await accounts.quote(self.scope, self.query("plan_id"), int(units) if units.isdecimal() else 0)
-        self.page("admin/accounts/price.html", N_("Price"), quote=quote)
+        expires = expiry(self.reader, quote.holding) if quote else ""
+        self.page("admin/accounts/price.html", N_("Price"), quote=quote, expires=expires)
 
 
 _WRITE = Permission.ACCOUNTS_WRITE

@@ -16,7 +16,7 @@ from saas.permissions import Permission
 from saas.tenants import nas, plans
 from saas.tenants.billing import METERED
 from saas.tenants.paging import ListQuery, Page
-from saas.tenants.plan_form import AT_END, BINDINGS, DAYS, KINDS, LATE_FROM, OVER_LIMIT, PlanForm
+from saas.tenants.plan_form import AT_END, BINDINGS, DAYS, KINDS, LATE_FROM, OVER_LIMIT, STARTS, PlanForm
 from saas.tenants.plan_form import COUNTED as DIRECTIONS
 
 STATES = {"active": N_("On sale"), "retired": N_("Not on sale")}
@@ -28,6 +28,7 @@ WORDS = {
     "binding": BINDINGS,
     "kind": KINDS,
     "late_from": LATE_FROM,
+    "starts": STARTS,
 }
 COUNTED = 1000  # accounts of a plan are counted no further than this
 
