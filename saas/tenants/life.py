@@ -130,7 +130,7 @@ async def perform(scope: Scope, act: Act, account_id: str, form: Any, attempt: s
         effect = await act.decide(tx, case, form)
         deed: Deed = await tx.db.deeds.insert(_deed(tx, act, case, effect, attempt))
         member_id = case.account["member_id"]
-        await ledger.book(tx, effect.postings, key=attempt, member_id=member_id, account_id=account_id)
+        await ledger.book(tx, effect.postings, key=deed["_id"], member_id=member_id, account_id=account_id)
         await _write(tx, act, case, effect)
         return case.account["username"], deed
 

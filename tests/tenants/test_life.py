@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from saas.errors import AppError, Conflict, Invalid, NotFound
-from saas.tenants import accounts, billing, ledger, life, plans
+from saas.tenants import accounts, billing, ledger, life, plans, wallet
 from saas.tenants.accounts import QuickOpenForm
 from saas.tenants.forms import Form
 from saas.tenants.life import Act
@@ -274,6 +274,13 @@ async def test_a_repeat_finds_what_was_done(clerk: Clerk) -> None:
     with pytest.raises(Conflict) as reused:
         await life.perform(clerk.scope, SUSPEND, clerk.id, NoteForm(), "once")
     assert reused.value.code == "key_reused"
+
+
+async def test_what_another_operation_did_with_the_same_key_pays_for_nothing(clerk: Clerk) -> None:
+    member_id = (await clerk.account())["member_id"]
+    await wallet.top_up(clerk.scope, member_id, wallet.TopUpForm(amount=3000), "shared")
+    await clerk(RENEW, RenewForm(), "shared")
+    assert await clerk.balance() == 3000 and len(await clerk.entries()) == 2
 
 
 async def test_what_was_changed_meanwhile_is_not_done_unseen(clerk: Clerk) -> None:
