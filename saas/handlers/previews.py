@@ -29,7 +29,7 @@ def sheet(reader: Reader, preview: Preview, plans: Mapping[str, str]) -> Sheet:
     if preview.postings:
         lines.append((N_("Balance"), reader.money(preview.balance), reader.money(preview.balance_after)))
     title = N_("To pay out") if preview.to_pay < 0 else N_("To pay")
-    return Sheet(title, reader.money(abs(preview.to_pay)) if preview.postings else "", lines, _notes(reader, preview))
+    return Sheet(title, reader.money(abs(preview.to_pay)) if preview.to_pay else "", lines, _notes(reader, preview))
 
 
 def _words(reader: Reader, account: Mapping[str, Any], plans: Mapping[str, str]) -> dict[str, str]:

@@ -14,21 +14,24 @@ from saas.tenants.paging import search_keys
 from saas.tenants.purchases import METHODS, Method
 from saas.tenants.scope import Scope
 
+_NOTE = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
+
 
 class NoteForm(Form):
     """Why, for those who read it later."""
 
-    note: Note = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
+    note: Note = _NOTE
 
 
-class TransferForm(NoteForm):
-    """To whom."""
+class TransferForm(Form):
+    """To whom, and why."""
 
     login: Login = Field(title=N_("To the member"), description=N_("The member's name, as it stands on its page."))
+    note: Note = _NOTE
 
 
-class CloseForm(NoteForm):
-    """How much is given back, and how."""
+class CloseForm(Form):
+    """How much is given back, how, and why."""
 
     refund: Money | None = Field(
         default=None,
@@ -36,6 +39,7 @@ class CloseForm(NoteForm):
         description=N_("At most what was paid for the term. Empty: what the rest is worth."),
     )
     method: Method = Field(default="balance", title=N_("Paid out by"), json_schema_extra={"labels": METHODS})
+    note: Note = _NOTE
 
 
 async def _suspend(scope: Scope, case: Case, form: NoteForm) -> Effect:

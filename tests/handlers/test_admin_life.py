@@ -157,6 +157,8 @@ async def test_handed_to_another_member(boss: Browser, page: str, scope: Scope, 
 async def test_closed_with_a_refund_and_deleted(boss: Browser, page: str, scope: Scope, account: Account) -> None:
     shown = await preview(boss, f"{page}/close?refund=12.50&method=cash")
     assert "To pay out ¥12.50" in shown and "Status Normal → Closed" in shown
+    kept = await preview(boss, f"{page}/close?refund=12.50&method=balance")
+    assert "Balance ¥0.00 → ¥12.50" in kept and "To pay" not in kept
     await do(boss, f"{page}/close", refund="12.50", method="cash")
     html = text(await boss.get(page, **EN))
     assert f'href="{page}/delete"' in html and f'href="{page}/renew"' not in html
