@@ -6,7 +6,9 @@ edit or remove one that was released.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from saas.store import Update
 from saas.tenants.accounting import session_key
@@ -49,7 +51,39 @@ async def optional_rules(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.guard_window": {"$exists": False}}, {"$set": fresh})
 
 
-MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules)
+async def terms_and_versions(ps: PlatformScope) -> None:
+    """Plans say what a unit gives; accounts what was paid for their term, as far as the ledger knows it."""
+    plan: dict[str, Any] = {"tax_rate": 0, "bundle_months": 1, "valid_days": 0, "gift_days": 0, "gift_octets": 0}
+    plan |= {"late_from": "today", "starts": "opening", "keeps": False}
+    await ps.db.plans.update_many({"bundle_months": {"$exists": False}}, {"$set": plan})
+    after = ""
+    while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = rows[-1]["_id"]
+        paid = await _charged(ps, [row for row in rows if "term" not in row])
+        await ps.db.accounts.bulk([Update(*_with_term(row, paid[row["_id"]])) for row in rows if "term" not in row])
+
+
+async def _charged(ps: PlatformScope, rows: Sequence[Any]) -> Counter[str]:
+    """What each of the accounts was charged so far, in minor units."""
+    charged: Counter[str] = Counter()
+    for tenant_id in {row["tenant_id"] for row in rows}:
+        mine = [row["_id"] for row in rows if row["tenant_id"] == tenant_id]
+        which = {"tenant_id": tenant_id, "account_id": {"$in": mine}, "kind": "charge"}
+        grouped = {"$group": {"_id": "$account_id", "sum": {"$sum": "$amount"}}}
+        for found in await ps.db.ledger.aggregate([{"$match": which}, grouped]):
+            charged[found["_id"]] = -int(found["sum"])
+    return charged
+
+
+def _with_term(row: Any, paid: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    given = {"octets": row.get("octets_left"), "seconds": row.get("seconds_left")}
+    term = {"started_at": row.get("created_at", utcnow()), "paid": paid, **given}
+    term |= {"anchor": 0, "waits": False, "months": 0, "days": 0}
+    change = {"term": term, "terms": None, "next_plan_id": "", "suspended_at": None}
+    return {"_id": row["_id"], "term": {"$exists": False}}, {"$set": change}
+
+
+MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules, terms_and_versions)
 
 
 async def migrate(ps: PlatformScope, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

@@ -138,6 +138,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "username"), unique=True),
             Index(_up("tenant_id", "search")),
             Index(_up("tenant_id", "expires_at", "_id")),
+            Index(_up("term.waits", "_id"), partial=(("term.waits", True),)),
         ),
     ),
     "ledger": Collection(
@@ -148,6 +149,11 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "member_id")),
             Index(_newest("tenant_id", "account_id")),
         ),
+        append_only=True,
+    ),
+    "deeds": Collection(
+        _TENANT_MEMBER,
+        (Index(_up("tenant_id", "key"), unique=True), Index(_newest("tenant_id", "account_id"))),
         append_only=True,
     ),
     "sessions": Collection(

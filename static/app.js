@@ -87,7 +87,16 @@
     form.classList.add("busy");
   }
 
+  // A field that matters for some choices of another one is shown for these: data-when="field choice choice".
+  function fit(form) {
+    form.querySelectorAll("[data-when]").forEach((field) => {
+      const [name, ...choices] = field.dataset.when.split(" ");
+      field.hidden = !choices.includes(form.elements[name].value);
+    });
+  }
+
   function dress(part) {
+    part.querySelectorAll("form:has([data-when])").forEach(fit);
     part.querySelectorAll("select[data-pick]").forEach((select) => {
       if (!select.tomselect && window.TomSelect) new TomSelect(select, { maxOptions: 500, plugins: select.multiple ? ["remove_button"] : [] });
     });
@@ -99,6 +108,7 @@
   }
 
   document.addEventListener("click", onClick);
+  document.addEventListener("change", (event) => event.target.form && fit(event.target.form));
   document.addEventListener("submit", onSubmit, true); // ahead of htmx, which listens at the form
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") document.querySelectorAll("details.op-menu[open]").forEach((menu) => (menu.open = false));

@@ -108,7 +108,7 @@ class Story:
     async def open_account(self) -> None:
         where = await self.send(
             f"{self.base}/accounts/open",
-            {"username": USER, "password": USER_PASSWORD, "plan_id": self.plan_id, "months": "1", "method": "cash"},
+            {"username": USER, "password": USER_PASSWORD, "plan_id": self.plan_id, "units": "1", "method": "cash"},
         )
         self.account = where.removeprefix(self.base).partition("?")[0]
         check(USER in await self.page(self.account), "opened an account")

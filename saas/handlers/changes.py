@@ -37,6 +37,7 @@ _TITLES: Mapping[str, str] = {
     "identifier": N_("NAS identifier"),
     "login": N_("Login name"),
     "member_name": N_("Real name"),
+    "next_plan_id": N_("Next plan"),
     "nas_id": N_("NAS device"),
     "octets_left": N_("Traffic left"),
     "password_hash": N_("Password"),
@@ -46,13 +47,14 @@ _TITLES: Mapping[str, str] = {
     "sealed_secret": N_("Shared secret"),
     "seconds_left": N_("Online time left"),
     "status": N_("Status"),
+    "suspended_at": N_("Suspended since"),
     "tier": N_("Tier"),
     "until": N_("Answers until"),
 }
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
-_OCTETS = ("octets", "octets_left")
+_OCTETS = ("octets", "octets_left", "gift_octets")
 _SECONDS = ("seconds", "seconds_left", "idle_timeout")
-_UNTOLD = ("attempt", "agent_id", "member_id", "balance")  # of no use to a reader, or told by the ledger
+_UNTOLD = ("attempt", "agent_id", "member_id", "balance", "term", "terms")  # of no use to a reader, or in the ledger
 
 
 CHANGE_COLUMNS = (
@@ -102,6 +104,8 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
         return reader.octets(value) if name in _OCTETS else reader.duration(value)
     if info and info.widget == "money":
         return reader.money(int(value))
+    if name == "tax_rate":
+        return f"{value / 100:g} %"
     if name == "status" and value in STATES:
         return reader(STATES[value][0])
     words = info.hints.get("labels", {}) if info else {}

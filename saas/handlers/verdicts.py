@@ -133,7 +133,7 @@ def _nas(passed: bool, data: Data) -> str:
 
 def _expiry(passed: bool, data: Data) -> str:
     if data["expires_at"] is None:
-        return N_("Never expires")
+        return N_("No expiry date")
     return N_("Good until {when}") if passed else N_("Ended on {when}")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from saas.i18n import N_
+from saas.handlers.columns import Column
+from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
 from saas.values import utcnow
 
@@ -208,12 +209,22 @@ NOUNS: Mapping[str, str] = {
     "trace": N_("Trace"),
 }
 ACTIONS: Mapping[str, str] = {
+    "account.add": N_("Topped up an account's traffic or time"),
+    "account.begin": N_("An account's time began with its first log-in"),
+    "account.change_plan": N_("Changed an account's plan"),
+    "account.close": N_("Closed an account"),
+    "account.delete": N_("Deleted an account"),
+    "account.keep_plan": N_("Called off a change of plan"),
     "account.learn": N_("Bound an account to its first line"),
     "account.line": N_("Changed an account's line"),
     "account.open": N_("Opened an account"),
     "account.password": N_("Changed an account's password"),
     "account.release": N_("Released an account's binding"),
+    "account.renew": N_("Renewed an account"),
+    "account.resume": N_("Resumed an account"),
     "account.reveal_password": N_("Looked at an account's password"),
+    "account.suspend": N_("Suspended an account"),
+    "account.transfer": N_("Transferred an account to another member"),
     "authority.create": N_("Made the system's certificate authority"),
     "certificate.create": N_("Issued a certificate"),
     "certificate.renew": N_("Renewed a certificate"),
@@ -223,6 +234,7 @@ ACTIONS: Mapping[str, str] = {
     "group.create": N_("Added an operator group"),
     "group.delete": N_("Deleted an operator group"),
     "group.update": N_("Changed an operator group"),
+    "member.top_up": N_("Took money onto a member's balance"),
     "member.update": N_("Changed a member"),
     "nas.create": N_("Added a device"),
     "nas.delete": N_("Deleted a device"),
@@ -255,6 +267,37 @@ ACTIONS: Mapping[str, str] = {
     "trace.start": N_("Began to trace packets"),
     "trace.stop": N_("Stopped tracing packets"),
 }
+
+# What was done to an account, as its own page says it.
+DEEDS: Mapping[str, str] = {
+    "renew": N_("Renewed"),
+    "add": N_("Topped up"),
+    "begin": N_("First log-in"),
+    "change_plan": N_("Plan changed"),
+    "keep_plan": N_("Change of plan called off"),
+    "suspend": N_("Suspended"),
+    "resume": N_("Resumed"),
+    "transfer": N_("Transferred"),
+    "close": N_("Closed"),
+}
+DEED_COLUMNS = (
+    Column(N_("Time"), "at", "minute"),
+    Column(N_("What"), "verb", words=DEEDS, role="title"),
+    Column(N_("Amount"), "charged", "money"),
+    Column(N_("Expires"), "expires_at", "minute"),
+    Column(N_("By"), "actor_name"),
+    Column(N_("Note"), "note"),
+)
+
+
+def expiry(reader: Reader, account: Mapping[str, Any]) -> str:
+    """When an account ends, in words; of a quote or a preview too."""
+    ends, term = account["expires_at"], account["term"]
+    if term["waits"]:
+        spans = ((term["months"], N_("{n} months")), (term["days"], N_("{n} days")))
+        span = " ".join(reader(words, n=n) for n, words in spans if n)
+        return reader(N_("{span} from the first log-in"), span=span)
+    return reader.minute(ends) if ends else reader(N_("Never"))
 
 
 def account_state(account: Mapping[str, Any], now: datetime | None = None) -> str:

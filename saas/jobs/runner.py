@@ -18,6 +18,7 @@ from saas.jobs.kicks import kick_oldest
 from saas.jobs.notes import keep_notes
 from saas.jobs.overdue import Overdue
 from saas.tenants import health
+from saas.tenants.first_logins import begin_terms
 from saas.tenants.scope import PlatformScope
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ def all_jobs() -> list[Job]:
         Job("stale_sessions", 15, accounting.close_stale),
         Job("slots", 15, accounting.check_slots),
         Job("overdue_sessions", 10, Overdue().end),
+        Job("first_logins", 15, begin_terms),
     ]
 
 

@@ -8,8 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -17,17 +16,17 @@ from saas import security
 from saas.errors import Denied, Invalid, Taken
 from saas.i18n import N_
 from saas.store import Table
-from saas.tenants import audit, billing, ledger, platform, records
+from saas.tenants import audit, billing, ledger, plans, platform, records
 from saas.tenants.access import LoginRecord
 from saas.tenants.forms import Address4, Form, Line, Mobile, Note, OptionalPassword, Password, Username
 from saas.tenants.members import new_member
 from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
-from saas.tenants.plans import Plan, allowance
+from saas.tenants.plans import Plan
 from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.windows import window_of
 from saas.values import new_id, normal_username, utcnow
 
-MAX_MONTHS = 36
+MAX_UNITS = 36
 log = logging.getLogger(__name__)
 
 PAY_METHODS: dict[str, Any] = {
@@ -38,14 +37,16 @@ PAY_METHODS: dict[str, Any] = {
 }
 
 
+Units = Annotated[int, Field(ge=1, le=MAX_UNITS)]
 ACCOUNT = records.Noun("accounts", "account", "acc", "username")
 
 
-class Account(TypedDict):
+class Account(billing.Holding):
     """`username` is unique in the tenant, in its normal spelling. `status`: "normal", "suspended", "closed".
 
-    `expires_at` None: never. `octets_left`, `seconds_left`: of what was paid, None: not limited; below 0 by what flowed
-    within one interim interval. `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
+    What it has of its plan is its holding. `terms`: the version of the plan that it keeps (plans.KEPT and "version"),
+    None: the present one. `next_plan_id`: what the first purchase after its end is of, "" = the same. `suspended_at`:
+    when its clock was stopped. `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
     Password and NT hash are sealed for the tenant.
     """
 
@@ -58,10 +59,10 @@ class Account(TypedDict):
     sealed_password: bytes
     sealed_nt_hash: bytes
     status: str
+    suspended_at: datetime | None
     plan_id: str
-    expires_at: datetime | None
-    octets_left: int | None
-    seconds_left: int | None
+    terms: dict[str, Any] | None
+    next_plan_id: str
     static_ip: str
     static_ipv6: str
     delegated_prefix: str
@@ -76,12 +77,17 @@ class Account(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price before it is paid: `price` in minor units for all `months`, `expires_at` if paid now."""
+    """A price before it is paid: `price` in minor units for all `units`, `holding` if paid now."""
 
     plan: Plan
-    months: int
+    units: int
     price: int
-    expires_at: datetime
+    holding: billing.Holding
+
+    @property
+    def note(self) -> str:
+        """What stands in the books."""
+        return f"{self.plan['name']} × {self.units}"
 
 
 class QuickOpenForm(Form):
@@ -95,7 +101,7 @@ class QuickOpenForm(Form):
         json_schema_extra={"widget": "secret", "autocomplete": "off"},
     )
     plan_id: str = Field(min_length=1, max_length=64, title=N_("Plan"), json_schema_extra={"widget": "plan"})
-    months: int = Field(default=1, ge=1, le=MAX_MONTHS, title=N_("Months"))
+    units: Units = Field(default=1, title=N_("Quantity"), description=N_("How many months, or how many bundles."))
     method: Literal["cash", "wechat", "alipay", "transfer"] = Field(
         default="cash", title=N_("Paid by"), json_schema_extra={"labels": PAY_METHODS}
     )
@@ -128,15 +134,16 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
         return existing, scope.unseal(existing["sealed_password"])
     if existing:
         raise Taken("username")
-    plan = await _plan_for_sale(scope, form.plan_id)
+    plan = await plans.sold(scope, form.plan_id)
+    if plan is None:
+        raise Invalid({"plan_id": "bad_choice"})
     await platform.check_tier(scope, "accounts")
     password = form.password or security.new_secret(10)
     hashed = await asyncio.to_thread(security.hash_password, password)
     member = new_member(form.username, name=form.name, mobile=form.mobile, note=form.note, password_hash=hashed)
-    zone = scope.tenant["parameters"]["timezone"]
+    offer = _quote(scope, plan, form.units)
     account = new_account(scope, member, plan["_id"], form.username, password) | {
-        "expires_at": billing.expiry(utcnow(), form.months, zone),
-        **allowance(plan, form.months),
+        **offer.holding,
         "static_ip": form.static_ip,
         "attempt": attempt,
     }
@@ -147,7 +154,8 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
         except Taken as error:
             raise Taken("username") from error
         opened: Account = await tx.db.accounts.insert(account)
-        await _take_money(tx, opened, plan, form, attempt)
+        sale = ledger.sale(offer.price, offer.price, form.method, offer.note)
+        await ledger.book(tx, sale, key=attempt, member_id=opened["member_id"], account_id=opened["_id"])
         await audit.record(tx, "account.open", opened["_id"], name=opened["username"], after=opened)
         return opened
 
@@ -156,13 +164,10 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     return opened, password
 
 
-async def quote(scope: Scope, plan_id: str, months: int) -> Quote | None:
-    """What an account opened now would cost; None when the plan is not on sale or the months are not 1 to 36."""
-    plan: Plan | None = await scope.db.plans.one({"_id": plan_id, "status": "active"})
-    if plan is None or not 1 <= months <= MAX_MONTHS:
-        return None
-    ends = billing.expiry(utcnow(), months, scope.tenant["parameters"]["timezone"])
-    return Quote(plan, months, billing.price_of(plan["price"], months), ends)
+async def quote(scope: Scope, plan_id: str, units: int) -> Quote | None:
+    """What an account opened now would cost; None when the plan is not on sale or the units are not 1 to 36."""
+    plan = await plans.sold(scope, plan_id)
+    return _quote(scope, plan, units) if plan and 1 <= units <= MAX_UNITS else None
 
 
 async def change_password(scope: Scope, account_id: str, form: AccountPasswordForm) -> Account:
@@ -204,9 +209,10 @@ def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username:
         "username": normal_username(username),
         "status": "normal",
         "plan_id": plan_id,
-        "expires_at": None,
-        "octets_left": None,
-        "seconds_left": None,
+        **billing.empty(now),
+        "suspended_at": None,
+        "terms": None,
+        "next_plan_id": "",
         "static_ip": "",
         "static_ipv6": "",
         "delegated_prefix": "",
@@ -231,12 +237,12 @@ async def login_records(ps: PlatformScope, keys: Sequence[tuple[str, str]]) -> d
         wanted[tenant_id].append(username)
     found_rows = await asyncio.gather(*(_named(ps, tenant_id, names) for tenant_id, names in wanted.items()))
     rows = [row for some in found_rows for row in some]
-    plans = {row["_id"]: row for row in await _by_id(ps.db.plans, {row["plan_id"] for row in rows})}
+    sold = {row["_id"]: row for row in await _by_id(ps.db.plans, {row["plan_id"] for row in rows})}
     tenants = {row["_id"]: row for row in await _by_id(ps.db.tenants, {row["tenant_id"] for row in rows})}
     found: dict[tuple[str, str], LoginRecord] = {}
     for row in rows:
         try:
-            record = login_record(ps.keys, row, plans[row["plan_id"]], tenants[row["tenant_id"]])
+            record = login_record(ps.keys, row, sold[row["plan_id"]], tenants[row["tenant_id"]])
         except (KeyError, security.Unsealable) as error:  # one broken row keeps nobody else out
             log.error("account %s cannot log in: %s: %s", row["_id"], type(error).__name__, error)
             continue
@@ -246,7 +252,7 @@ async def login_records(ps: PlatformScope, keys: Sequence[tuple[str, str]]) -> d
 
 def login_record(keys: security.Keys, account: Account, plan: Plan, tenant: Mapping[str, Any]) -> LoginRecord:
     """An account with its plan and its tenant's parameters, as the engine and `access.decide` take it."""
-    parameters = tenant["parameters"]
+    parameters, plan = tenant["parameters"], plans.in_force(plan, account)
     return LoginRecord(
         tenant_id=account["tenant_id"],
         account_id=account["_id"],
@@ -300,28 +306,10 @@ async def _by_id(table: Table, ids: set[str]) -> list[Any]:
     return await table.find({"_id": {"$in": sorted(ids)}}, limit=len(ids)) if ids else []
 
 
-async def _plan_for_sale(scope: Scope, plan_id: str) -> Plan:
-    plan: Plan | None = await scope.db.plans.one({"_id": plan_id, "status": "active"})
-    if plan is None:
-        raise Invalid({"plan_id": "bad_choice"})
-    return plan
-
-
-async def _take_money(scope: Scope, account: Account, plan: Plan, form: QuickOpenForm, attempt: str) -> None:
-    """The money comes in and pays for the months: both stand in the books, the balance is as before."""
-    price = billing.price_of(plan["price"], form.months)
-    if not price:
-        return
-    post = partial(
-        ledger.post,
-        scope,
-        member_id=account["member_id"],
-        account_id=account["_id"],
-        list_price=price,
-        note=f"{plan['name']} × {form.months}",
-    )
-    await post("payment", price, key=f"{attempt}:payment", method=form.method)
-    await post("charge", -price, key=f"{attempt}:charge")
+def _quote(scope: Scope, plan: Plan, units: int) -> Quote:
+    price, now = billing.price_of(plan, units), utcnow()
+    zone = scope.tenant["parameters"]["timezone"]
+    return Quote(plan, units, price, billing.opened(plan, units, price, now, zone))
 
 
 def _sealed(scope: Scope, password: str) -> dict[str, bytes]:

@@ -66,7 +66,7 @@ async def demo_tenant(ps: PlatformScope) -> Scope:
         )
     if await scope.db.accounts.one({"username": USERNAME}) is None:
         form_ = accounts.QuickOpenForm(
-            username=USERNAME, password=USER_PASSWORD, plan_id=plan["_id"], months=12, name="Alice"
+            username=USERNAME, password=USER_PASSWORD, plan_id=plan["_id"], units=12, name="Alice"
         )
         await accounts.quick_open(scope, form_, "demo")
     return scope

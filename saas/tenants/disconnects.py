@@ -17,9 +17,9 @@ from pydantic import Field
 
 from saas.errors import Conflict, Unavailable
 from saas.i18n import N_
-from saas.tenants import audit, device_types, engines, sessions
+from saas.tenants import audit, device_types, engines, plans, sessions
 from saas.tenants.forms import Form
-from saas.tenants.plans import Rate
+from saas.tenants.plan_form import Rate
 from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.sessions import Session
 from saas.values import new_id, utcnow
@@ -146,8 +146,10 @@ async def change_speed(scope: Scope, session_id: str, speed: Speed) -> Disconnec
 async def plan_speed(scope: Scope, session: Session) -> Speed | None:
     """What the account's plan says at present; None when it is not known whose session it is."""
     account = await scope.db.accounts.one({"_id": session["account_id"]}) if session["account_id"] else None
-    plan = await scope.db.plans.one({"_id": account["plan_id"]}) if account else None
-    return (plan["up_rate"], plan["down_rate"]) if plan else None
+    if account is None:
+        return None
+    plan = plans.in_force(await plans.get(scope, account["plan_id"]), account)
+    return plan["up_rate"], plan["down_rate"]
 
 
 async def device_type(scope: Scope, session: Session) -> device_types.DeviceType:

@@ -6,19 +6,25 @@ idempotency key, unique in the tenant, makes a repeat find the first entry inste
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from functools import partial
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, Taken
 from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Scope
 from saas.values import new_id, normal_username, utcnow
 
+BALANCE = "balance"  # the method of what is paid by the member's balance: no money moves
 Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer"]
 
 
 class LedgerEntry(TypedDict):
-    """`amount` > 0 raises the balance, < 0 lowers it; minor units. `method`: "cash" … for payments, else ""."""
+    """`amount` > 0 raises the balance, < 0 lowers it; minor units. `method`: "cash" … where money moved, else "".
+
+    `list_price` of what is paid or charged for, and how much less was taken; entries of old have no `discount`.
+    """
 
     _id: str
     tenant_id: str
@@ -30,6 +36,7 @@ class LedgerEntry(TypedDict):
     before: int
     after: int
     list_price: int
+    discount: NotRequired[int]
     method: str
     note: str
     key: str
@@ -48,18 +55,23 @@ async def post(
     member_id: str,
     account_id: str = "",
     list_price: int = 0,
+    discount: int = 0,
     method: str = "",
     note: str = "",
+    covered: bool = False,
 ) -> LedgerEntry:
     """Post `amount` to a member's balance, once for each `key`; a repeat returns the entry that is there.
 
-    Conflict("key_reused") when the key was used for something else; NotFound without the member.
+    Conflict("key_reused") when the key was used for something else; with `covered` Conflict("balance_too_low") when the
+    balance would fall below nothing; NotFound without the member.
     """
-    if existing := await _posted(scope, key):
+    if existing := await posted(scope, key):
         return _same(existing, kind, amount, member_id)
 
     async def write(tx: Scope) -> LedgerEntry:
         member = await tx.db.members.update(member_id, {"$inc": {"balance": amount}})
+        if covered and member["balance"] < 0:
+            raise Conflict("balance_too_low", missing=-member["balance"])
         entry = LedgerEntry(
             _id=new_id("led"),
             tenant_id=tx.tenant_id,
@@ -71,6 +83,7 @@ async def post(
             before=member["balance"] - amount,
             after=member["balance"],
             list_price=list_price,
+            discount=discount,
             method=method,
             note=note,
             key=key,
@@ -85,10 +98,38 @@ async def post(
     try:
         return await scope.transaction(write)
     except Taken:  # the same key was posted while we looked: the index is the judge
-        found = await _posted(scope, key)
+        found = await posted(scope, key)
         if found is None:
             raise
         return _same(found, kind, amount, member_id)
+
+
+class Posting(NamedTuple):
+    """An entry that is still to be posted; `covered` as in `post`."""
+
+    kind: Kind
+    amount: int
+    note: str = ""
+    method: str = ""
+    list_price: int = 0
+    discount: int = 0
+    covered: bool = False
+
+
+def sale(list_price: int, paid: int, method: str, note: str) -> tuple[Posting, ...]:
+    """What is booked when something is sold: the money that comes in, unless the balance pays, and the charge."""
+    if not list_price:
+        return ()
+    entry = partial(Posting, note=note, list_price=list_price, discount=list_price - paid)
+    if method == BALANCE:
+        return (entry("charge", -paid, covered=True),)
+    return entry("payment", paid, method=method), entry("charge", -paid)
+
+
+async def book(scope: Scope, postings: Sequence[Posting], *, key: str, member_id: str, account_id: str) -> None:
+    """Post all of them, once for each `key`. As `post`; call it in a transaction."""
+    for number, posting in enumerate(postings, 1):
+        await post(scope, **posting._asdict(), key=f"{key}:{number}", member_id=member_id, account_id=account_id)
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
@@ -127,7 +168,8 @@ async def differences(scope: Scope) -> list[str]:
     return wrong + [f"entries of {sum_} for {member_id}, who does not exist" for member_id, sum_ in booked.items()]
 
 
-async def _posted(scope: Scope, key: str) -> LedgerEntry | None:
+async def posted(scope: Scope, key: str) -> LedgerEntry | None:
+    """The entry of a key; None when there is none."""
     entry: LedgerEntry | None = await scope.db.ledger.one({"key": key})
     return entry
 

@@ -17,7 +17,7 @@ from saas.store import Update
 from saas.tenants.accounting import Row
 from saas.tenants.scope import PlatformScope
 
-FIELDS = ("octets_left", "seconds_left", "plan_id")  # of an account
+FIELDS = ("octets_left", "seconds_left", "plan_id", "terms.counted")  # of an account
 _LEFT = {"octets": "octets_left", "seconds": "seconds_left"}
 _NONE: Row = {"account_id": "", "input_octets": 0, "output_octets": 0, "lasted": 0}
 
@@ -55,7 +55,8 @@ async def take(
     taken: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_LEFT, 0))
     for row in metered:
         account = limited[row["account_id"]]
-        for name, amount in growth(before.get(row["_id"]), row, counted.get(account["plan_id"], "both")).items():
+        direction = (account.get("terms") or {}).get("counted") or counted.get(account["plan_id"], "both")
+        for name, amount in growth(before.get(row["_id"]), row, direction).items():
             if account.get(_LEFT[name]) is not None:
                 row[f"charged_{name}"] += amount
                 taken[account["_id"]][name] += amount

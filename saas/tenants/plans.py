@@ -1,82 +1,49 @@
-"""Plans: what a tenant sells. So far prepaid monthly: a price for each month, paid before.
+"""Plans: what a tenant sells, and to which version of it an account is held.
 
-Everything beside price and speed is optional and off at first: quota, hours, bindings, what happens at the end.
+What a plan costs and gives is arithmetic (saas.tenants.billing); everything beside is optional and off at first: quota,
+hours, bindings, what happens at the end.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal, TypedDict
-
-from pydantic import Field, StringConstraints
+from functools import partial
+from typing import Any, Literal
 
 from saas.errors import Conflict, Invalid
-from saas.i18n import N_
 from saas.tenants import records
-from saas.tenants.forms import Form, Money, Name, Note
+from saas.tenants.billing import METERED, Tariff
 from saas.tenants.paging import ListQuery, Page, page
+from saas.tenants.plan_form import DAYS, MATTERS, NEEDED, AtEnd, Binding, PlanForm
 from saas.tenants.scope import Scope
-
-Rate = Annotated[Decimal, Field(ge=0, le=100_000, max_digits=8, decimal_places=3)]  # Mbit/s
-PoolName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._\-]*$")]
-Clock = Annotated[str, StringConstraints(max_length=5, pattern=r"^$|^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-Binding = Literal["off", "given", "learn"]
-AtEnd = Literal["reject", "pool", "slow"]
-
-GB = 2**30  # octets
-HOUR = 3600  # seconds
-DAYS: dict[str, Any] = {
-    "mon": N_("Monday"),
-    "tue": N_("Tuesday"),
-    "wed": N_("Wednesday"),
-    "thu": N_("Thursday"),
-    "fri": N_("Friday"),
-    "sat": N_("Saturday"),
-    "sun": N_("Sunday"),
-}
-COUNTED: dict[str, Any] = {"both": N_("Upload and download"), "down": N_("Download only"), "up": N_("Upload only")}
-BINDINGS: dict[str, Any] = {
-    "off": N_("Not bound"),
-    "given": N_("Only where one is entered"),
-    "learn": N_("Learnt at the first log-in"),
-}
-AT_END: dict[str, Any] = {
-    "reject": N_("The log-in is refused"),
-    "pool": N_("Let in, in another address pool"),
-    "slow": N_("Let in, at a low speed"),
-}
-OVER_LIMIT: dict[str, Any] = {
-    "reject": N_("The newcomer is refused"),
-    "kick_oldest": N_("The oldest session is forced off"),
-}
-_RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
-_QUOTA, _HOURS, _END = N_("Quota"), N_("Hours"), N_("When it has run out")
-_SESSIONS, _ADDRESSES = N_("Sessions and bindings"), N_("Addresses")
-
 
 PLAN = records.Noun("plans", "plan", "pln", "name")
 
 
-class Plan(TypedDict):
-    """`price` in minor units a month; rates in bit/s from the subscriber's side, 0 = not limited.
+# Use is not charged to balances yet: what is sold by use cannot be sold.
+_SOLD = {"status": "active", "kind": {"$nin": sorted(METERED)}}
+_RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
+# What an account keeps of the version it bought: what the subscriber was sold. The rest is the network's.
+KEPT = (*Tariff.__annotations__, "up_rate", "down_rate", "concurrency", "counted", "days", "hours_from", "hours_until")
 
-    `octets` and `seconds` are what a month gives, 0 = not limited, of the direction `counted`. `days` empty is every
-    day; `hours_from` and `hours_until` are "HH:MM" on the tenant's clock, "" = the day's begin and end. `at_end`: what
-    becomes of a log-in after the plan has ended or its quota is used up. `concurrency` 0 is without limit; `nas_ids`
-    empty is every device; `idle_timeout` in seconds, 0 = none. `status`: "active", "retired" (not sold on).
+
+class Plan(Tariff):
+    """A tariff with everything else that is sold with it. Rates in bit/s from the subscriber's side, 0 = not limited.
+
+    `keeps`: accounts keep the version they bought (their `terms`). Quota is of the direction `counted`. `days` empty is
+    every day; `hours_from` and `hours_until` are "HH:MM" on the tenant's clock, "" = the day's begin and end. `at_end`:
+    what becomes of a log-in after the plan has ended or its quota is used up. `concurrency` 0 is without limit;
+    `nas_ids` empty is every device; `idle_timeout` in seconds, 0 = none. `status`: "active", "retired" (not sold on).
     """
 
     _id: str
     tenant_id: str
     name: str
-    kind: str
-    price: int
+    keeps: bool
     up_rate: int
     down_rate: int
-    octets: int
-    seconds: int
     counted: str
     days: list[str]
     hours_from: str
@@ -101,113 +68,6 @@ class Plan(TypedDict):
     updated_at: datetime
 
 
-class PlanForm(Form):
-    """Everything one sets of a plan; rates in Mbit/s."""
-
-    name: Name = Field(title=N_("Plan name"))
-    kind: Literal["prepaid_monthly"] = Field(default="prepaid_monthly", title=N_("Policy"))
-    price: Money = Field(title=N_("Price per month"))
-    up_rate: Rate = Field(default=Decimal(0), title=N_("Upload (Mbps)"), description=N_("0: not limited."))
-    down_rate: Rate = Field(default=Decimal(0), title=N_("Download (Mbps)"), description=N_("0: not limited."))
-    concurrency: int = Field(
-        default=1, ge=0, le=1000, title=N_("Concurrency limit"), description=N_("Sessions at a time. 0: not limited.")
-    )
-    nas_ids: list[str] = Field(
-        default=[],
-        max_length=500,
-        title=N_("NAS devices"),
-        description=N_("Where this plan may be used. None chosen: everywhere."),
-        json_schema_extra={"widget": "nas"},
-    )
-    octets: int = Field(
-        default=0,
-        ge=0,
-        le=10**6 * GB,
-        title=N_("Traffic a month"),
-        description=N_("0: not limited."),
-        json_schema_extra={"group": _QUOTA, "scale": GB, "unit": "GB"},
-    )
-    counted: Literal["both", "down", "up"] = Field(
-        default="both", title=N_("Traffic that counts"), json_schema_extra={"group": _QUOTA, "labels": COUNTED}
-    )
-    seconds: int = Field(
-        default=0,
-        ge=0,
-        le=10**5 * HOUR,
-        title=N_("Online time a month"),
-        description=N_("0: not limited."),
-        json_schema_extra={"group": _QUOTA, "scale": HOUR, "unit": N_("hours")},
-    )
-    days: list[Day] = Field(
-        default=[],
-        max_length=7,
-        title=N_("Days"),
-        description=N_("None chosen: every day. Hours over midnight belong to the day on which they begin."),
-        json_schema_extra={"group": _HOURS, "labels": DAYS},
-    )
-    hours_from: Clock = Field(default="", title=N_("From"), json_schema_extra={"group": _HOURS, "placeholder": "18:00"})
-    hours_until: Clock = Field(
-        default="",
-        title=N_("Until"),
-        description=N_("In the time zone of the parameters. Not later than the begin: until the next day."),
-        json_schema_extra={"group": _HOURS, "placeholder": "24:00"},
-    )
-    at_end: AtEnd = Field(
-        default="reject",
-        title=N_("Log-ins after the end"),
-        description=N_(
-            "When the plan has ended or its quota is used up. What cannot do it refuses anyway: OpenVPN and strongSwan "
-            "both, pppd and hotspots the pool."
-        ),
-        json_schema_extra={"group": _END, "labels": AT_END},
-    )
-    end_pool: PoolName = Field(
-        default="",
-        title=N_("Pool after the end"),
-        description=N_("The device decides what can be reached from this pool; fixed addresses are not given then."),
-        json_schema_extra={"group": _END},
-    )
-    end_up_rate: Rate = Field(
-        default=Decimal(0), title=N_("Upload after the end (Mbps)"), json_schema_extra={"group": _END}
-    )
-    end_down_rate: Rate = Field(
-        default=Decimal(0), title=N_("Download after the end (Mbps)"), json_schema_extra={"group": _END}
-    )
-    over_limit: Literal["reject", "kick_oldest"] = Field(
-        default="reject",
-        title=N_("Above the concurrency limit"),
-        json_schema_extra={"group": _SESSIONS, "labels": OVER_LIMIT},
-    )
-    idle_timeout: int = Field(
-        default=0,
-        ge=0,
-        le=86400,
-        title=N_("End a session idle for (seconds)"),
-        description=N_("0: never."),
-        json_schema_extra={"group": _SESSIONS},
-    )
-    bind_mac: Binding = Field(
-        default="off", title=N_("Bind to the MAC address"), json_schema_extra={"group": _SESSIONS, "labels": BINDINGS}
-    )
-    bind_vlan: Binding = Field(
-        default="off", title=N_("Bind to the VLAN"), json_schema_extra={"group": _SESSIONS, "labels": BINDINGS}
-    )
-    address_pool: PoolName = Field(
-        default="",
-        title=N_("Address pool"),
-        description=N_("Name of a pool on the device. Empty: the device's own."),
-        json_schema_extra={"group": _ADDRESSES},
-    )
-    ipv6_pool: PoolName = Field(default="", title=N_("IPv6 prefix pool"), json_schema_extra={"group": _ADDRESSES})
-    delegated_pool: PoolName = Field(
-        default="",
-        title=N_("Pool of delegated IPv6 prefixes"),
-        description=N_("From which the subscriber's router gets the prefix of its own network."),
-        json_schema_extra={"group": _ADDRESSES},
-    )
-    note: Note = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
-
-
 async def create(scope: Scope, form: PlanForm) -> Plan:
     """A new plan. Taken name, Invalid devices."""
     plan: Plan = await records.create(scope, PLAN, await _values(scope, form) | {"status": "active"})
@@ -215,8 +75,12 @@ async def create(scope: Scope, form: PlanForm) -> Plan:
 
 
 async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None = None) -> Plan:
-    """Change a plan; its accounts follow at their next log-in. Taken, Conflict("changed"), NotFound."""
-    return await _change(scope, plan_id, "update", await _values(scope, form), version)
+    """Make a new version of a plan; its accounts follow at their next log-in, or keep what they have if it says so.
+
+    Taken, Conflict("changed"), NotFound.
+    """
+    values = await _values(scope, form)
+    return await _change(scope, plan_id, "update", values, version, partial(_settle, values))
 
 
 async def set_status(scope: Scope, plan_id: str, status: Literal["active", "retired"]) -> Plan:
@@ -253,7 +117,13 @@ async def names(scope: Scope) -> dict[str, str]:
 
 async def for_sale(scope: Scope) -> list[Plan]:
     """The plans that an account can be opened on, by name."""
-    return await scope.db.plans.find({"status": "active"}, sort=[("name", 1)], limit=500)
+    return await scope.db.plans.find(_SOLD, sort=[("name", 1)], limit=500)
+
+
+async def sold(scope: Scope, plan_id: str) -> Plan | None:
+    """A plan that can be bought; None when there is none, or it is not for sale."""
+    plan: Plan | None = await scope.db.plans.one({"_id": plan_id, **_SOLD})
+    return plan
 
 
 async def bound_to(scope: Scope, nas_id: str) -> list[Plan]:
@@ -272,12 +142,10 @@ def form_of(plan: Plan) -> dict[str, Any]:
     return values | {name: mbps(values[name]) for name in _RATES}
 
 
-def allowance(plan: Plan, months: int) -> dict[str, int | None]:
-    """What months of the plan give an account: its `octets_left` and `seconds_left`, None = not limited."""
-    return {
-        "octets_left": plan["octets"] * months if plan["octets"] else None,
-        "seconds_left": plan["seconds"] * months if plan["seconds"] else None,
-    }
+def in_force(plan: Plan, account: Mapping[str, Any]) -> Plan:
+    """The plan as it holds for an account: in the version that the account keeps, or as it is."""
+    kept: Plan = {**plan, **(account["terms"] or {})}
+    return kept
 
 
 def mbps(bits: int) -> Decimal:
@@ -286,15 +154,24 @@ def mbps(bits: int) -> Decimal:
 
 
 async def _values(scope: Scope, form: PlanForm) -> dict[str, Any]:
+    _check_policy(form)
     _check_end(form)
     known = await scope.db.nas.find({"_id": {"$in": form.nas_ids}}, limit=500, fields=["_id"]) if form.nas_ids else []
     if len(known) != len(set(form.nas_ids)):
         raise Invalid({"nas_ids": "bad_choice"})
     return form.model_dump() | {
+        **{name: 0 for name, kinds in MATTERS.items() if form.kind not in kinds},
+        **({"bundle_months": 1} if form.kind == "prepaid_monthly" else {}),
         "nas_ids": sorted(set(form.nas_ids)),
         "days": [day for day in DAYS if day in form.days],
         **{name: int(getattr(form, name) * 1_000_000) for name in _RATES},
     }
+
+
+def _check_policy(form: PlanForm) -> None:
+    """A policy has what it sells."""
+    if (name := NEEDED.get(form.kind)) and not getattr(form, name):
+        raise Invalid({name: "missing"})
 
 
 def _check_end(form: PlanForm) -> None:
@@ -308,12 +185,28 @@ def _check_end(form: PlanForm) -> None:
         raise Invalid(wrong)
 
 
+async def _settle(values: Mapping[str, Any], scope: Scope, plan: Plan) -> None:
+    """Before a plan changes: its accounts take the present version with them, or give up the one they kept."""
+    if not values["keeps"]:
+        await scope.db.accounts.update_many({"plan_id": plan["_id"], "terms": {"$ne": None}}, {"$set": {"terms": None}})
+    elif any(plan[name] != values[name] for name in KEPT):  # type: ignore[literal-required]
+        kept = {name: plan[name] for name in (*KEPT, "version")}  # type: ignore[literal-required]
+        await scope.db.accounts.update_many({"plan_id": plan["_id"], "terms": None}, {"$set": {"terms": kept}})
+
+
 async def _is_free(scope: Scope, plan: Plan) -> None:
     if await scope.db.accounts.count({"plan_id": plan["_id"]}, limit=1):
         raise Conflict("in_use", name=plan["name"])
 
 
-async def _change(scope: Scope, plan_id: str, verb: str, values: dict[str, Any], version: int | None = None) -> Plan:
-    plan: Plan = await records.change(scope, PLAN, plan_id, values, verb=verb, version=version)
+async def _change(
+    scope: Scope,
+    plan_id: str,
+    verb: str,
+    values: dict[str, Any],
+    version: int | None = None,
+    guard: records.Guard = records.unguarded,
+) -> Plan:
+    plan: Plan = await records.change(scope, PLAN, plan_id, values, verb=verb, version=version, guard=guard)
     await scope.changed("plan", plan_id)
     return plan

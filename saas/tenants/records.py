@@ -27,7 +27,7 @@ class Noun(NamedTuple):
         return table
 
 
-async def _unguarded(scope: Scope, row: Any) -> None:
+async def unguarded(scope: Scope, row: Any) -> None:
     """Nothing speaks against it."""
 
 
@@ -52,7 +52,7 @@ async def change(
     *,
     verb: str = "update",
     version: int | None = None,
-    guard: Guard = _unguarded,
+    guard: Guard = unguarded,
 ) -> Any:
     """Set fields of a row, if it is still `version`; the row as it is now. Taken, Conflict("changed"), NotFound."""
 
@@ -66,7 +66,7 @@ async def change(
     return await scope.transaction(write)
 
 
-async def remove(scope: Scope, noun: Noun, row_id: str, *, guard: Guard = _unguarded) -> None:
+async def remove(scope: Scope, noun: Noun, row_id: str, *, guard: Guard = unguarded) -> None:
     """Take a row away; the log keeps what it was. NotFound, and what `guard` raises."""
 
     async def write(tx: Scope) -> None:

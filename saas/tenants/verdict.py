@@ -32,7 +32,7 @@ async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> V
     line the last time, it is asked of that line; otherwise of none in particular.
     """
     account = await accounts.get(scope, account_id)
-    plan = await plans.get(scope, account["plan_id"])
+    plan = plans.in_force(await plans.get(scope, account["plan_id"]), account)
     online = await sessions.online_of(scope, account_id)
     refused = await refusals.last_of(scope, account["username"])
     station, port = _line(refused[0]) if refused and not online else (None, None)

@@ -31,7 +31,7 @@ async def verify(ps: PlatformScope) -> AsyncIterator[str]:
 
 
 async def _accounts(scope: Scope) -> list[str]:
-    """Accounts stand on a plan and a member of their tenant, under a normal name, with secrets that open."""
+    """Accounts have a plan and a member of their tenant, a normal name, secrets that open, a clock that fits."""
     wrong: list[str] = []
     plans = {row["_id"] async for row in _rows(scope.db.plans)}
     members = {row["_id"] async for row in _rows(scope.db.members)}
@@ -40,6 +40,8 @@ async def _accounts(scope: Scope) -> list[str]:
             wrong.append(f"account {row['_id']}: plan {row['plan_id']} does not exist")
         if row["member_id"] not in members:
             wrong.append(f"account {row['_id']}: member {row['member_id']} does not exist")
+        if (row["status"] == "suspended") != (row["suspended_at"] is not None):
+            wrong.append(f"account {row['_id']}: it is {row['status']}, and its clock says otherwise")
         if row["username"] != normal_username(row["username"]):
             wrong.append(f"account {row['_id']}: its name is not in the normal spelling")
         if not _opens(scope, row["sealed_password"]) or not _opens(scope, row["sealed_nt_hash"]):

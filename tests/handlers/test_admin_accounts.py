@@ -33,7 +33,7 @@ def scope(own: Business) -> Scope:
 
 
 def opening(own: Business, username: str, **values: Any) -> dict[str, Any]:
-    fields = {"username": username, "password": f"{username}-pass", "plan_id": own.plan["_id"], "months": "2"}
+    fields = {"username": username, "password": f"{username}-pass", "plan_id": own.plan["_id"], "units": "2"}
     return fields | {"method": "wechat", "_attempt": f"attempt{username.replace('-', '')}", **values}
 
 
@@ -96,13 +96,13 @@ async def test_the_form_has_few_fields_and_a_password(boss: Browser, admin: str)
 
 async def test_the_price_is_told_while_choosing(boss: Browser, admin: str, own: Business, cast: World) -> None:
     path = f"{admin}/accounts/open/price"
-    page = text(await boss.get(f"{path}?plan_id={own.plan['_id']}&months=3", HX_Request="true", **EN))
+    page = text(await boss.get(f"{path}?plan_id={own.plan['_id']}&units=3", HX_Request="true", **EN))
     assert "¥90.00" in page and "23:59" in page and "<html" not in page
-    for query in ("", "plan_id=x&months=1", f"plan_id={own.plan['_id']}&months=0", "plan_id=%7B%7D&months=99"):
+    for query in ("", "plan_id=x&units=1", f"plan_id={own.plan['_id']}&units=0", "plan_id=%7B%7D&units=99"):
         page = text(await boss.get(f"{path}?{query}", HX_Request="true", **EN))
-        assert "Choose a plan and the months" in page, query
-    foreign = text(await boss.get(f"{path}?plan_id={cast.zeta.plan['_id']}&months=1", HX_Request="true", **EN))
-    assert "Choose a plan and the months" in foreign
+        assert "Choose a plan and the quantity" in page, query
+    foreign = text(await boss.get(f"{path}?plan_id={cast.zeta.plan['_id']}&units=1", HX_Request="true", **EN))
+    assert "Choose a plan and the quantity" in foreign
 
 
 async def test_bad_input_is_told_at_the_field(boss: Browser, admin: str, own: Business, cast: World) -> None:
@@ -116,7 +116,7 @@ async def test_bad_input_is_told_at_the_field(boss: Browser, admin: str, own: Bu
         "username": ["", "x" * 65, HTML, "a", "two words", "alice"],
         "password": ["short", "x" * 129],
         "plan_id": ["", "x" * 65, HTML, "pln_unknown", cast.zeta.plan["_id"]],
-        "months": ["0", "37", "-1", "one", "1.5", HTML],
+        "units": ["0", "37", "-1", "one", "1.5", HTML],
         "method": ["card", HTML],
         "name": ["x" * 65, HTML],
         "mobile": ["x", "1" * 21, HTML],
@@ -139,7 +139,7 @@ async def test_the_tiers_limit_is_told(web: str, ps: PlatformScope) -> None:
     plan = await plans.create(small, plans.PlanForm(name="Free", price=0))
     people = [accounts.new_account(small, _member(n), plan["_id"], f"u{n}", "password") for n in range(50)]
     await small.db.accounts.insert_many(people)
-    fields = {"username": "one-more", "plan_id": plan["_id"], "months": "1", "method": "cash"}
+    fields = {"username": "one-more", "plan_id": plan["_id"], "units": "1", "method": "cash"}
     answer = await browser.post(f"/t/{small.tenant['slug']}/admin/accounts/open", fields, **EN)
     assert answer.code == 409 and "The limit of your tier is reached" in text(answer)
     assert await small.db.accounts.count({}) == 50
@@ -193,7 +193,7 @@ async def test_the_verdict_names_what_stands_in_the_way(boss: Browser, ps: Platf
     assert await first_line(expires_at=None) == "Can get online."
     await online(ps, business, "verdict-1")
     page = text(await browser.get(path, **EN))
-    assert "10.9.0.2" in page and "Never expires" in page
+    assert "10.9.0.2" in page and "No expiry date" in page
 
 
 async def test_the_last_refusals_are_shown(boss: Browser, admin: str, own: Business, ps: PlatformScope) -> None:
@@ -387,9 +387,9 @@ async def test_what_is_no_line_is_told_at_its_field(boss: Browser, admin: str, s
 async def test_what_a_month_gives_is_given_for_each_month(web: str, ps: PlatformScope) -> None:
     business, browser, path = await fresh(ps, web, octets=2**30, seconds=3600)
     page = path.rsplit("/", 1)[0]
-    quote = await browser.get(f"{page}/open/price?plan_id={business.plan['_id']}&months=3", HX_Request="true", **EN)
+    quote = await browser.get(f"{page}/open/price?plan_id={business.plan['_id']}&units=3", HX_Request="true", **EN)
     assert "3.0 GB" in text(quote) and "3 h" in text(quote)
-    answer = await browser.post(f"{page}/open", opening(business, "heavy", months="3"))
+    answer = await browser.post(f"{page}/open", opening(business, "heavy", units="3"))
     account = await business.scope.db.accounts.get(answer.headers["Location"].rsplit("/", 1)[1])
     assert (account["octets_left"], account["seconds_left"]) == (3 * 2**30, 3 * 3600)
     shown = text(await browser.get(answer.headers["Location"], **EN))

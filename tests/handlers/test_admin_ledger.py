@@ -28,6 +28,14 @@ async def test_entries_are_shown_with_both_balances(boss: Browser, page: str) ->
         assert words in shown, words
 
 
+async def test_a_discount_is_shown(boss: Browser, page: str, own: Business) -> None:
+    sold = ledger.sale(3000, 2500, "cash", "Sold for less")
+    told = {"member_id": own.account["member_id"], "account_id": own.account["_id"]}
+    await ledger.book(own.scope, sold, key="sale", **told)
+    assert "¥5.00" in text(await boss.get(f"{page}?q=sale:2", **EN))
+    assert "¥5.00" not in text(await boss.get(f"{page}?q=refund-1", **EN))
+
+
 async def test_entries_are_found_by_key_name_kind_and_day(boss: Browser, page: str) -> None:
     async def kinds(query: str) -> list[str]:
         answer = text(await boss.get(f"{page}?{query}&format=csv", **EN))

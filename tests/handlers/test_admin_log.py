@@ -47,7 +47,7 @@ async def test_an_entry_shows_before_and_after_in_words(boss: Browser, page: str
     await plans.set_status(scope, plan["_id"], "retired")
     entries = {row["action"]: row["_id"] for row in await scope.db.audit.find({"target": plan["_id"]})}
     shown = re.sub(r"\s+", " ", text(await boss.get(f"{page}/{entries['plan.update']}", **EN)))
-    for words in ("Changed a plan", "Price per month", "¥10.00", "¥12.50", "5 Mbps", "7.5 Mbps"):
+    for words in ("Changed a plan", "Price", "¥10.00", "¥12.50", "5 Mbps", "7.5 Mbps"):
         assert words in shown, words
     assert "East gate" in text(await boss.get(f"{page}/{entries['plan.create']}", **EN))
     assert "Not on sale" in text(await boss.get(f"{page}/{entries['plan.retire']}", **EN))

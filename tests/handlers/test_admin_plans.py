@@ -150,6 +150,13 @@ async def test_bad_input_is_told_at_its_field(owner: Browser, admin: str, scope:
         "ipv6_pool": ["x" * 65, HTML, "a b"],
         "delegated_pool": ["x" * 65, HTML, "a b"],
         "nas_ids": ["no-such", HTML, cast.zeta.nas["_id"], ["x"] * 501],
+        "bundle_months": [*numbers, "37", "1.5"],
+        "valid_days": [*numbers, "1101", "1.5"],
+        "tax_rate": [*numbers, "101"],
+        "gift_days": [*numbers, "367"],
+        "gift_octets": [*numbers, "1000001"],
+        "late_from": ["never", HTML],
+        "starts": ["someday", HTML],
         "note": ["x" * 501, HTML],
     }
 
@@ -218,6 +225,49 @@ async def test_every_rule_is_stored_shown_and_edited(owner: Browser, admin: str,
     assert answer.code == 303
     again = await plans.get(scope, stored["_id"])
     assert {**again, "version": 0, "updated_at": 0} == {**stored, "version": 0, "updated_at": 0}
+
+
+@pytest.mark.parametrize(
+    ("values", "english", "chinese"),
+    [
+        (
+            {"gift_days": "3", "octets": "100", "down_rate": "20"},
+            "¥30.00 a month, with 100.0 GB of traffic, 3 days as a gift, 20 Mbps down and unlimited up, "
+            "after the end log-ins are refused.",
+            "每月 ¥30.00，含流量 100.0 GB，赠送 3 天，下行 20 Mbps、上行 不限，到期或用完后拒绝登录。",
+        ),
+        (
+            {"kind": "buyout_traffic", "octets": "100", "valid_days": "30", "at_end": "pool", "end_pool": "walled"},
+            "¥30.00 for 100.0 GB, good for 30 days, unlimited down and unlimited up, "
+            "after the end log-ins get the pool walled.",
+            "¥30.00 买断 100.0 GB 流量，有效期 30 天，",
+        ),
+        (
+            {"kind": "buyout_months", "bundle_months": "12", "starts": "first_login"},
+            "¥30.00 for 12 months, counted from the first log-in, ",
+            "¥30.00 包 12 个月，首次登录起计时，",
+        ),
+        (
+            {"kind": "buyout_time", "seconds": "100"},
+            "¥30.00 for 4 d 4 h online, ",
+            "¥30.00 买断 4 天 4 小时 上网时长，",
+        ),
+        ({"kind": "per_hour"}, "¥30.00 an hour, unlimited down and unlimited up.", "每小时 ¥30.00，"),
+        ({"kind": "free", "price": ""}, "Free of charge, unlimited down and unlimited up.", "免费，"),
+    ],
+)
+async def test_a_plan_says_in_a_sentence_what_it_means(
+    owner: Browser, admin: str, values: dict[str, str], english: str, chinese: str
+) -> None:
+    fields = {"name": f"Said {english[:24]}", "kind": "prepaid_monthly", "price": "30", **values}
+    place = (await owner.post(f"{admin}/plans/new", fields)).headers["Location"]
+    for language, words in (("en", english), ("zh", chinese)):
+        assert words in text(await owner.get(place, Accept_Language=language)), language
+
+
+async def test_who_edits_a_plan_is_told_for_whom(owner: Browser, admin: str, cast: World) -> None:
+    page = text(await owner.get(f"{admin}/plans/{cast.acme.plan['_id']}/edit", Accept_Language="en"))
+    assert "1 accounts are on this plan." in page
 
 
 async def test_a_plan_without_rules_says_so(owner: Browser, admin: str, cast: World) -> None:

@@ -57,6 +57,7 @@ async def test_a_dataset_is_deterministic_and_may_grow(ps: PlatformScope) -> Non
     ("collection", "field", "value", "sentence"),
     [
         ("accounts", "plan_id", "pln_gone", "plan pln_gone does not exist"),
+        ("accounts", "status", "suspended", "it is suspended, and its clock says otherwise"),
         ("accounts", "member_id", "mem_gone", "member mem_gone does not exist"),
         ("accounts", "sealed_password", b"altered", "cannot be unsealed"),
         ("accounts", "username", "ALICE ", "not in the normal spelling"),

@@ -152,15 +152,19 @@ async def test_rows_from_before_the_rules_are_brought_up(alone: PlatformScope) -
     await alone.db.plans.insert({"_id": "pln_old", "tenant_id": "ten_old", "name": "Old", "price": 1})
     parameters = {"timezone": "UTC", "interim_interval": 300, "max_session_time": 60}
     await alone.db.tenants.insert({"_id": "ten_old", "tenant_id": "ten_old", "slug": "old", "parameters": parameters})
-    assert "optional_rules" in await migrate(alone)
+    entry = {"_id": "led_old", "tenant_id": "ten_old", "account_id": "acc_old", "kind": "charge", "amount": -3000}
+    await alone.db.ledger.insert(entry | {"key": "old"})
+    assert {"optional_rules", "terms_and_versions"} <= set(await migrate(alone))
     assert await migrate(alone) == []
     six, still_four = await alone.db.accounts.get("acc_old"), await alone.db.accounts.get("acc_four")
     assert (six["static_ip"], six["static_ipv6"], six["mac"], six["octets_left"]) == ("", "2001:db8::7", "", None)
     assert (still_four["static_ip"], still_four["static_ipv6"]) == ("10.0.0.7", "")
+    assert (six["term"]["paid"], still_four["term"]["paid"], six["terms"], six["next_plan_id"]) == (3000, 0, None, "")
     plan = await alone.db.plans.get("pln_old")
     assert not plans.PlanForm.model_fields.keys() - plan.keys() - {
         "kind", "up_rate", "down_rate", "concurrency", "address_pool", "nas_ids", "note",
     }  # fmt: skip
     assert (plan["at_end"], plan["bind_mac"], plan["days"]) == ("reject", "off", [])
+    assert (plan["bundle_months"], plan["late_from"], plan["keeps"]) == (1, "today", False)
     tenant = await alone.db.tenants.get("ten_old")
     assert tenant["parameters"]["restricted_timeout"] == 300 and tenant["parameters"]["timezone"] == "UTC"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saas.errors import Denied
+from saas.handlers import tariffs
 from saas.handlers.admin.sessions import shown as session_rows
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
@@ -14,10 +15,10 @@ from saas.handlers.lists import Filter, ListPage
 from saas.handlers.messages import STATES
 from saas.handlers.routes import Menu, Route
 from saas.handlers.verdicts import headline, rule_lines
-from saas.handlers.words import account_state
+from saas.handlers.words import account_state, expiry
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import accounts, ledger, lines, members, nas, plans, sessions, share, verdict
+from saas.tenants import accounts, ledger, life, lines, members, nas, plans, sessions, share, verdict
 from saas.tenants.paging import ListQuery, Page
 
 _STATUS = ("normal", "suspended", "closed")
@@ -70,17 +71,11 @@ async def shown(page: Handler, rows: Sequence[Row]) -> list[dict[str, Any]]:
             **row,
             "plan_name": names.get(row["plan_id"], ""),
             "state": account_state(row),
-            "expires": expiry_text(page, row),
+            "expires": expiry(page.reader, row),
             "online": "online" if row["_id"] in online else "",
         }
         for row in rows
     ]
-
-
-def expiry_text(page: Handler, account: Row) -> str:
-    """When an account ends, in words."""
-    ends = account["expires_at"]
-    return page.reader.minute(ends) if ends else page.reader(N_("Never"))
 
 
 class Account(Handler):
@@ -98,12 +93,15 @@ class Account(Handler):
             plan=plan,
             member=await members.get(self.scope, account["member_id"]),
             account_state=account_state(account),
-            expires=expiry_text(self, account),
+            expires=expiry(self.reader, account),
+            costs=tariffs.price(self.reader, plan),
             headline=headline(self.reader, found, names),
             rules=rule_lines(self.reader, found, names),
             verdict=found,
             devices=names,
             card=await self._card(account, plan),
+            deeds=await life.history(self.scope, id),
+            next_plan_name=(await plans.names(self.scope)).get(account["next_plan_id"], ""),
             may_show=self.may_show,
             **await self._lists(id),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from saas.handlers.columns import Row
 from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.handlers.words import LEDGER_KINDS, METHODS
@@ -19,6 +20,11 @@ BRIEF_ENTRIES = (
 )
 
 
+def _discount(row: Row) -> int | None:
+    """How much less than the list price it was; None where it was not."""
+    return row.get("discount") or None
+
+
 class Ledger(ListPage):
     """Every entry, newest first."""
 
@@ -33,6 +39,7 @@ class Ledger(ListPage):
         Column(N_("Balance before"), "before", "money", role="minor"),
         Column(N_("Balance after"), "after", "money"),
         Column(N_("Paid by"), "method", words=METHODS),
+        Column(N_("Discount"), _discount, "money", role="minor"),
         Column(N_("Note"), "note"),
         Column(N_("By"), "actor_name"),
         Column(N_("Entry key"), "key", "code", role="minor"),

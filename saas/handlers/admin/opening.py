@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas import security
+from saas.handlers import tariffs
 from saas.handlers.base import Handler
 from saas.handlers.forms import Choices, FormPage
 from saas.handlers.routes import Menu, Route
+from saas.handlers.words import expiry
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import accounts, plans, share
@@ -33,7 +35,7 @@ class QuickOpen(FormPage):
     async def choices(self) -> Mapping[str, Choices]:
         """The plans on sale, with their prices."""
         sold = await plans.for_sale(self.scope)
-        return {"plan_id": [(plan["_id"], f"{plan['name']} · {self.reader.money(plan['price'])}") for plan in sold]}
+        return {"plan_id": [(plan["_id"], f"{plan['name']} · {tariffs.price(self.reader, plan)}") for plan in sold]}
 
     async def save(self, form: accounts.QuickOpenForm) -> str:
         """See accounts.quick_open; the share card shows the password once."""
@@ -43,13 +45,14 @@ class QuickOpen(FormPage):
 
 
 class Price(Handler):
-    """What the chosen plan and months cost, and how long they last: the box beside the form."""
+    """What the chosen plan and quantity cost, and how long they last: the box beside the form."""
 
     async def get(self) -> None:
         """The box. Whatever cannot be priced is an empty one: the form itself says what is wrong."""
-        months = self.query("months")
-        quote = await accounts.quote(self.scope, self.query("plan_id"), int(months) if months.isdecimal() else 0)
-        self.page("admin/accounts/price.html", N_("Price"), quote=quote)
+        units = self.query("units")
+        quote = await accounts.quote(self.scope, self.query("plan_id"), int(units) if units.isdecimal() else 0)
+        expires = expiry(self.reader, quote.holding) if quote else ""
+        self.page("admin/accounts/price.html", N_("Price"), quote=quote, expires=expires)
 
 
 _WRITE = Permission.ACCOUNTS_WRITE

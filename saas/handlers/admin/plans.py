@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from saas.handlers import tariffs
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
 from saas.handlers.forms import Choices, ConfirmPage, FormPage
@@ -13,16 +14,21 @@ from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import nas, plans
+from saas.tenants.billing import METERED
 from saas.tenants.paging import ListQuery, Page
+from saas.tenants.plan_form import AT_END, BINDINGS, DAYS, KINDS, LATE_FROM, OVER_LIMIT, STARTS, PlanForm
+from saas.tenants.plan_form import COUNTED as DIRECTIONS
 
-POLICIES = {"prepaid_monthly": N_("Prepaid monthly")}
 STATES = {"active": N_("On sale"), "retired": N_("Not on sale")}
 WORDS = {
-    "over_limit": plans.OVER_LIMIT,
-    "counted": plans.COUNTED,
-    "days": plans.DAYS,
-    "at_end": plans.AT_END,
-    "binding": plans.BINDINGS,
+    "over_limit": OVER_LIMIT,
+    "counted": DIRECTIONS,
+    "days": DAYS,
+    "at_end": AT_END,
+    "binding": BINDINGS,
+    "kind": KINDS,
+    "late_from": LATE_FROM,
+    "starts": STARTS,
 }
 COUNTED = 1000  # accounts of a plan are counted no further than this
 
@@ -38,8 +44,8 @@ class PlanList(ListPage):
     title = N_("Plans")
     columns = (
         Column(N_("Plan name"), "name", link="/plans/{_id}", role="title", sort="name"),
-        Column(N_("Policy"), "kind", words=POLICIES, role="minor"),
-        Column(N_("Price per month"), "price", "money"),
+        Column(N_("Policy"), "kind", words=KINDS, role="minor"),
+        Column(N_("Price"), "costs"),
         Column(N_("Upload"), "up_rate", "rate"),
         Column(N_("Download"), "down_rate", "rate"),
         Column(N_("Concurrency limit"), concurrency, words={"unlimited": N_("unlimited")}),
@@ -53,9 +59,12 @@ class PlanList(ListPage):
     export = "plans"
 
     async def rows(self, query: ListQuery) -> Page:
-        """Plans with the number of their devices in words."""
+        """Plans with their prices and the number of their devices in words."""
         found = await plans.listing(self.scope, query)
-        return Page([row | {"devices": self._devices(row["nas_ids"])} for row in found.rows], found.next)
+        return Page([row | self._words(row) for row in found.rows], found.next)
+
+    def _words(self, plan: plans.Plan) -> dict[str, str]:
+        return {"costs": tariffs.price(self.reader, plan), "devices": self._devices(plan["nas_ids"])}
 
     def _devices(self, bound: list[str]) -> str:
         return self.reader(N_("{n} devices"), n=len(bound)) if bound else self.reader(N_("all"))
@@ -72,7 +81,8 @@ class PlanDetail(Handler):
             "admin/plans/detail.html",
             plan["name"],
             plan=plan,
-            policy=POLICIES[plan["kind"]],
+            sentence=tariffs.sentence(self.reader, plan),
+            by_use=plan["kind"] in METERED,
             states=STATES,
             words=WORDS,
             devices=[(nas_id, names[nas_id]) for nas_id in plan["nas_ids"] if nas_id in names],
@@ -82,12 +92,12 @@ class PlanDetail(Handler):
 
 
 class _PlanForm(FormPage):
-    form = plans.PlanForm
+    form = PlanForm
     back = "/plans"
 
     async def choices(self) -> Mapping[str, Choices]:
-        """Policies and devices."""
-        return {"kind": tuple(POLICIES.items()), "nas_ids": tuple((await nas.names(self.scope)).items())}
+        """The devices."""
+        return {"nas_ids": tuple((await nas.names(self.scope)).items())}
 
 
 class PlanNew(_PlanForm):
@@ -97,7 +107,7 @@ class PlanNew(_PlanForm):
     saved = N_("The plan is on sale.")
     creates = True
 
-    async def save(self, form: plans.PlanForm) -> str:
+    async def save(self, form: PlanForm) -> str:
         """Create it."""
         plan = await plans.create(self.scope, form)
         return self.url("/plans/{id}", id=plan["_id"])
@@ -109,12 +119,18 @@ class PlanEdit(_PlanForm):
     title = N_("Edit the plan")
     back = "/plans/{id}"
 
+    template = "admin/plans/edit.html"
+
     async def initial(self) -> Mapping[str, Any]:
         """The plan as it is."""
         plan = await plans.get(self.scope, self.part("id"))
         return plans.form_of(plan) | {"version": plan["version"]}
 
-    async def save(self, form: plans.PlanForm) -> str:
+    async def extra(self) -> Mapping[str, Any]:
+        """For how many accounts it changes."""
+        return {"accounts": await plans.account_count(self.scope, self.part("id"), COUNTED), "counted": COUNTED}
+
+    async def save(self, form: PlanForm) -> str:
         """Change it, unless someone else did."""
         await plans.update(self.scope, self.part("id"), form, self.version)
         return self.url(self.back, id=self.part("id"))

@@ -1,0 +1,62 @@
+"""What an act would do to an account, in words: what changes, what is to be paid, what to mind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from saas.handlers.messages import STATES
+from saas.handlers.words import account_state, expiry
+from saas.i18n import N_, Reader
+from saas.tenants.life import Preview
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """`sum`: what changes hands, with its title; "" when no money does. `lines` are title, before, after."""
+
+    title: str
+    sum: str
+    lines: list[tuple[str, str, str]]
+    notes: list[str]
+
+
+def sheet(reader: Reader, preview: Preview, plans: Mapping[str, str]) -> Sheet:
+    """The preview for the box beside a form. `plans`: id -> name."""
+    before, after = _words(reader, preview.before, plans), _words(reader, preview.after, plans)
+    lines = [(title, before[title], after[title]) for title in before if before[title] != after[title]]
+    if preview.postings:
+        lines.append((N_("Balance"), reader.money(preview.balance), reader.money(preview.balance_after)))
+    title = N_("To pay out") if preview.to_pay < 0 else N_("To pay")
+    return Sheet(title, reader.money(abs(preview.to_pay)) if preview.to_pay else "", lines, _notes(reader, preview))
+
+
+def _words(reader: Reader, account: Mapping[str, Any], plans: Mapping[str, str]) -> dict[str, str]:
+    """The fields that acts change, as people read them."""
+    octets, seconds = account["octets_left"], account["seconds_left"]
+    unlimited = reader(N_("unlimited"))
+    return {
+        N_("Status"): reader(STATES[account_state(account)][0]),
+        N_("Plan"): plans.get(account["plan_id"], ""),
+        N_("Next plan"): plans.get(account["next_plan_id"], "—"),
+        N_("Expires"): expiry(reader, account),
+        N_("Traffic left"): reader.octets(max(0, octets)) if octets is not None else unlimited,
+        N_("Online time left"): reader.duration(seconds) if seconds is not None else unlimited,
+        N_("Real name"): account["member_name"],
+    }
+
+
+def _notes(reader: Reader, preview: Preview) -> list[str]:
+    """What is easily overlooked."""
+    found = []
+    sold = next((posting for posting in preview.postings if posting.discount), None)
+    if sold:
+        price, less = reader.money(sold.list_price), reader.money(sold.discount)
+        found.append(reader(N_("The price is {price}: a discount of {less}."), price=price, less=less))
+    if account_state(preview.after) == "expired":
+        found.append(reader(N_("It has expired all the same: buy something, or nobody gets online.")))
+    if preview.online:
+        text = N_("{n} sessions are open. They go on as they began until they end or are forced off.")
+        found.append(reader(text, n=preview.online))
+    return found

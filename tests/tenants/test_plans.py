@@ -1,0 +1,112 @@
+"""Plans: every policy has what it sells, and each account is held to the version that is its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from saas.errors import Invalid
+from saas.tenants import accounts, metering, plans, verdict
+from saas.tenants.accounts import QuickOpenForm
+from saas.tenants.plan_form import PlanForm
+from saas.tenants.scope import Scope
+from tests.world import USERNAME, World
+
+GB = 2**30
+
+
+def form(**values: Any) -> PlanForm:
+    return PlanForm.model_validate({"name": "Sold", "price": "30", **values})
+
+
+async def change(scope: Scope, plan_id: str, **values: Any) -> plans.Plan:
+    now = plans.form_of(await plans.get(scope, plan_id))
+    return await plans.update(scope, plan_id, PlanForm.model_validate(now | values))
+
+
+@pytest.mark.parametrize(
+    ("values", "unit"),
+    [
+        ({"kind": "prepaid_monthly", "bundle_months": 6}, (3000, 1, 0, 0, 0)),
+        ({"kind": "buyout_months", "bundle_months": 6, "valid_days": 9}, (3000, 6, 0, 0, 0)),
+        ({"kind": "buyout_traffic", "octets": GB, "seconds": 60, "bundle_months": 6}, (3000, 0, 0, GB, 0)),
+        ({"kind": "buyout_time", "seconds": 3600, "octets": GB, "valid_days": 30}, (3000, 0, 30, 0, 3600)),
+        ({"kind": "per_hour", "octets": GB, "valid_days": 30}, (3000, 0, 0, 0, 0)),
+        ({"kind": "free", "price": "", "octets": GB}, (0, 0, 0, 0, 0)),
+    ],
+)
+async def test_a_policy_has_its_own_figures_and_no_others(
+    world: World, values: dict[str, Any], unit: tuple[int, ...]
+) -> None:
+    plan = await plans.create(world.acme.scope, form(**values))
+    assert (plan["price"], plan["bundle_months"], plan["valid_days"], plan["octets"], plan["seconds"]) == unit
+    assert PlanForm.model_validate(plans.form_of(plan)).kind == values["kind"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"),
+    [("buyout_months", "bundle_months"), ("buyout_traffic", "octets"), ("buyout_time", "seconds"), ("per_mb", "price")],
+)
+async def test_a_policy_that_sells_nothing_is_refused(world: World, kind: str, field: str) -> None:
+    with pytest.raises(Invalid) as invalid:
+        await plans.create(world.acme.scope, form(kind=kind, price="0"))
+    assert invalid.value.fields == {field: "missing"}
+
+
+async def test_a_bundle_is_opened_with_what_it_gives(world: World) -> None:
+    scope = world.acme.scope
+    plan = await plans.create(scope, form(kind="buyout_traffic", octets=GB, gift_octets=GB // 2))
+    opening = QuickOpenForm(username="carol", plan_id=plan["_id"], units=2)
+    account, _ = await accounts.quick_open(scope, opening, "open")
+    assert (account["octets_left"], account["expires_at"], account["term"]["paid"]) == (3 * GB, None, 6000)
+
+
+async def test_what_is_sold_by_use_is_not_sold_yet(world: World) -> None:
+    scope = world.acme.scope
+    plan = await plans.create(scope, form(kind="per_hour"))
+    assert await accounts.quote(scope, plan["_id"], 1) is None
+    with pytest.raises(Invalid):
+        await accounts.quick_open(scope, QuickOpenForm(username="carol", plan_id=plan["_id"]), "open")
+
+
+async def test_accounts_follow_a_plan_or_keep_the_version_they_bought(world: World) -> None:
+    scope, plan_id, account_id = world.acme.scope, world.acme.plan["_id"], world.acme.account["_id"]
+
+    async def seen() -> tuple[int, int, str]:
+        record = (await accounts.login_records(world.ps, [(world.acme.id, USERNAME)]))[world.acme.id, USERNAME]
+        found = await verdict.accounts_verdict(scope, account_id)
+        assert found.plan["down_rate"] == record.down_rate
+        return found.plan["price"], record.down_rate, record.address_pool
+
+    await change(scope, plan_id, price="40", down_rate=10)
+    assert await seen() == (4000, 10_000_000, "")
+    kept = await change(scope, plan_id, price="50", down_rate=20, keeps=True, address_pool="new")
+    assert await seen() == (4000, 10_000_000, "new")
+    account = await accounts.get(scope, account_id)
+    assert account["terms"] is not None and account["terms"]["version"] == kept["version"] - 1
+    await change(scope, plan_id, price="60")
+    assert await seen() == (4000, 10_000_000, "new")
+    later, _ = await accounts.quick_open(scope, QuickOpenForm(username="carol", plan_id=plan_id), "open")
+    assert (later["terms"], later["term"]["paid"]) == (None, 6000)
+    await change(scope, plan_id, note="nothing that was sold")
+    assert (await accounts.get(scope, later["_id"]))["terms"] is None
+    await change(scope, plan_id, keeps=False)
+    assert await seen() == (6000, 20_000_000, "new")
+
+
+async def test_another_tenants_accounts_keep_what_they_have(world: World) -> None:
+    await change(world.acme.scope, world.acme.plan["_id"], price="50", keeps=True)
+    assert (await accounts.get(world.zeta.scope, world.zeta.account["_id"]))["terms"] is None
+
+
+async def test_the_direction_that_counts_is_that_of_the_version(world: World) -> None:
+    scope, account_id = world.acme.scope, world.acme.account["_id"]
+    await scope.db.accounts.update(account_id, {"$set": {"octets_left": GB}})
+    await change(scope, world.acme.plan["_id"], counted="down")
+    await change(scope, world.acme.plan["_id"], counted="both", keeps=True)
+    account = await scope.db.accounts.one({"_id": account_id}, metering.FIELDS)
+    row = {"_id": "ses_1", "account_id": account_id, "input_octets": 5, "output_octets": 7, "lasted": 60}
+    row |= {"charged_octets": 0, "charged_seconds": 0}
+    await metering.take(world.ps, {}, [row], {account_id: account})
+    assert row["charged_octets"] == 7
