@@ -78,6 +78,15 @@ COLLECTIONS: dict[str, Collection] = {
     "journal": Collection(()),
     "dead_events": Collection((), (Index(_newest("tenant_id")),)),
     "migrations": Collection(()),
+    "schedules": Collection(
+        _TENANT,
+        (
+            Index(_up("tenant_id", "job"), unique=True),
+            Index(_up("next_at")),
+            Index(_newest("failures")),
+            Index(_newest("job", "failures")),
+        ),
+    ),
     "installation": Collection(()),  # what the whole installation has one of
     # a tenant's
     "audit": Collection(
@@ -161,9 +170,11 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "search", "open")),
             Index(_up("tenant_id", "open", "account_id"), partial=(("open", True),)),
             Index(_up("stale_at"), partial=(("open", True),)),
+            Index(_up("tenant_id", "stopped_at"), partial=(("open", False),)),
         ),
         cloud_wide=("key",),
     ),
+    "day_sums": Collection(_TENANT, (Index(_up("tenant_id", "day"), unique=True),)),
     "disconnects": Collection(_TENANT, (Index(_newest("tenant_id", "session_id")),)),
     "refusals": Collection(
         _TENANT,

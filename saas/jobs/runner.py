@@ -17,6 +17,7 @@ from saas.jobs.accounting import Accounting
 from saas.jobs.kicks import kick_oldest
 from saas.jobs.notes import keep_notes
 from saas.jobs.overdue import Overdue
+from saas.jobs.scheduled import Scheduler
 from saas.tenants import health
 from saas.tenants.scope import PlatformScope
 
@@ -49,6 +50,7 @@ def all_jobs() -> list[Job]:
         Job("stale_sessions", 15, accounting.close_stale),
         Job("slots", 15, accounting.check_slots),
         Job("overdue_sessions", 10, Overdue().end),
+        Job("scheduled", 5, Scheduler().run_due),
     ]
 
 
