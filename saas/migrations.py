@@ -49,7 +49,16 @@ async def optional_rules(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.guard_window": {"$exists": False}}, {"$set": fresh})
 
 
-MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules)
+async def notices_begin(ps: PlatformScope) -> None:
+    """What a tenant tells its subscribers, and in which language; nobody had a mail address so far."""
+    await ps.db.members.update_many({"language": {"$exists": False}}, {"$set": {"language": "system"}})
+    kinds = ["balance_low", "expired", "expiring", "payment", "quota_used", "suspended"]
+    own = {"notice_mail": kinds, "notice_days": 3, "notice_balance": 0}
+    fresh = {f"parameters.{name}": value for name, value in own.items()}
+    await ps.db.tenants.update_many({"parameters.notice_days": {"$exists": False}}, {"$set": fresh})
+
+
+MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules, notices_begin)
 
 
 async def migrate(ps: PlatformScope, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 import socket
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formataddr, formatdate, make_msgid
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
@@ -16,6 +17,8 @@ from saas.errors import Unavailable
 from saas.values import new_id, normal_address
 
 log = logging.getLogger(__name__)
+
+_MAIL_PATIENCE = 30.0  # seconds for one mail
 
 
 class Mailer:
@@ -29,28 +32,38 @@ class Mailer:
         self._sender = sender
         self._folder = folder
 
-    async def send(self, to: str, subject: str, text: str) -> None:
-        """Send one plain mail. Unavailable when the server refuses it or does not answer."""
+    async def send(self, to: str, subject: str, text: str, *, sender: str = "", message_id: str = "") -> None:
+        """Send one plain mail, with `sender` as the sender's name; a mail that is sent again has the same `message_id`.
+
+        Unavailable when it was not taken. Its data: `cause` ("unreachable": the server; "refused": this mail), `answer`
+        (what the server said), `final` (whether sending it again would be in vain).
+        """
+        domain = self._sender.rpartition("@")[2]
         mail = EmailMessage()
-        mail["From"], mail["To"], mail["Subject"] = self._sender, to, subject
-        mail["Date"], mail["Message-ID"] = formatdate(), make_msgid(domain=self._sender.rpartition("@")[2])
+        mail["From"], mail["To"], mail["Subject"] = formataddr((sender, self._sender)), to, " ".join(subject.split())
+        mail["Date"] = formatdate()
+        mail["Message-ID"] = f"<{message_id}@{domain}>" if message_id else make_msgid(domain=domain)
         mail.set_content(text)
         if not self._url.hostname:
             self._keep(mail, text)
             return
         try:
-            await aiosmtplib.send(
-                mail,
-                hostname=self._url.hostname,
-                port=self._url.port,
-                username=unquote(self._url.username) if self._url.username else None,
-                password=unquote(self._url.password) if self._url.password else None,
-                use_tls=self._url.scheme == "smtps",
-                timeout=15,
-            )
+            async with asyncio.timeout(_MAIL_PATIENCE):
+                await self._hand_over(mail)
         except (aiosmtplib.SMTPException, OSError) as error:
             log.warning("mail to %s was not sent: %s", to, error)
-            raise Unavailable(server="smtp") from error
+            raise Unavailable(server="smtp", **_mail_failure(error)) from error
+
+    async def _hand_over(self, mail: EmailMessage) -> None:
+        await aiosmtplib.send(
+            mail,
+            hostname=self._url.hostname,
+            port=self._url.port,
+            username=unquote(self._url.username) if self._url.username else None,
+            password=unquote(self._url.password) if self._url.password else None,
+            use_tls=self._url.scheme == "smtps",
+            timeout=15,
+        )
 
     def _keep(self, mail: EmailMessage, text: str) -> None:
         """Without a server this is a first look or a test: whoever runs it must be able to read the mail."""
@@ -58,6 +71,15 @@ class Mailer:
         if self._folder:
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / f"{new_id('mail')}.eml").write_bytes(bytes(mail))
+
+
+def _mail_failure(error: Exception) -> dict[str, Any]:
+    """What is wrong with this very mail, such as its address; anything else is wrong with the server."""
+    refusals = error.recipients if isinstance(error, aiosmtplib.SMTPRecipientsRefused) else [error]
+    refusal = refusals[0]
+    if isinstance(refusal, aiosmtplib.SMTPRecipientRefused | aiosmtplib.SMTPDataError):
+        return {"cause": "refused", "answer": f"{refusal.code} {refusal.message}", "final": refusal.code >= 500}
+    return {"cause": "unreachable", "answer": str(error), "final": False}
 
 
 async def resolve(name: str, patience: float) -> frozenset[str]:

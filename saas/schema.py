@@ -147,6 +147,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "username"), unique=True),
             Index(_up("tenant_id", "search")),
             Index(_up("tenant_id", "expires_at", "_id")),
+            Index(_newest("tenant_id", "fallen_at")),
         ),
     ),
     "ledger": Collection(
@@ -175,6 +176,18 @@ COLLECTIONS: dict[str, Collection] = {
         cloud_wide=("key",),
     ),
     "day_sums": Collection(_TENANT, (Index(_up("tenant_id", "day"), unique=True),)),
+    "notices": Collection(
+        _TENANT_MEMBER,
+        (
+            Index(_up("tenant_id", "kind", "subject", "occasion", "channel"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "state")),
+            Index(_newest("tenant_id", "member_id")),
+            Index(_newest("tenant_id", "subject_name")),
+            Index(_up("next_at"), partial=(("state", "waiting"),)),
+            Index(_up("created_at"), expire_after=180 * 86400),
+        ),
+    ),
     "disconnects": Collection(_TENANT, (Index(_newest("tenant_id", "session_id")),)),
     "refusals": Collection(
         _TENANT,

@@ -23,10 +23,14 @@ JOBS = {
     "stale_sessions": N_("Close sessions that fell silent"),
     "overdue_sessions": N_("Force off what devices do not end"),
     "slots": N_("Rebuild concurrency slots"),
+    "notices": N_("Send notices"),
     "scheduled": N_("Do what is due for the tenants"),
 }
 SCHEDULED = {
     "day_sums": N_("Reckon the sums of the day"),
+    "expired": N_("Tell whose plan has ended"),
+    "expiring": N_("Tell whose plan ends soon"),
+    "quota_used": N_("Tell whose quota is used up"),
 }
 ENGINE_COLUMNS = (
     Column(N_("Worker"), "worker", role="title"),

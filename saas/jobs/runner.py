@@ -19,6 +19,7 @@ from saas.jobs.notes import keep_notes
 from saas.jobs.overdue import Overdue
 from saas.jobs.scheduled import Scheduler
 from saas.tenants import health
+from saas.tenants.outbox import send_due
 from saas.tenants.scope import PlatformScope
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def all_jobs() -> list[Job]:
         Job("slots", 15, accounting.check_slots),
         Job("overdue_sessions", 10, Overdue().end),
         Job("scheduled", 5, Scheduler().run_due),
+        Job("notices", 2, send_due),
     ]
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from saas.errors import Unavailable
-from saas.tenants import schedules, sums
+from saas.tenants import reminders, schedules, sums
 from saas.tenants.fanout import each_tenant
 from saas.tenants.schedules import SCHEDULES, Occasion, Schedule
 from saas.tenants.scope import PlatformScope, Scope
@@ -23,6 +23,9 @@ Work = Callable[[Scope, Occasion], Awaitable[int]]
 
 WORK: Mapping[str, Work] = {
     "day_sums": sums.reckon_due,
+    "expired": reminders.tell_expired,
+    "expiring": reminders.tell_expiring,
+    "quota_used": reminders.tell_used_up,
 }
 
 

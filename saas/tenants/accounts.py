@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -45,7 +45,8 @@ class Account(TypedDict):
     """`username` is unique in the tenant, in its normal spelling. `status`: "normal", "suspended", "closed".
 
     `expires_at` None: never. `octets_left`, `seconds_left`: of what was paid, None: not limited; below 0 by what flowed
-    within one interim interval. `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
+    within one interim interval; `fallen_at`: when they fell to nothing, until that is told (saas.tenants.reminders).
+    `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
     Password and NT hash are sealed for the tenant.
     """
 
@@ -62,6 +63,7 @@ class Account(TypedDict):
     expires_at: datetime | None
     octets_left: int | None
     seconds_left: int | None
+    fallen_at: NotRequired[datetime | None]
     static_ip: str
     static_ipv6: str
     delegated_prefix: str

@@ -7,7 +7,7 @@ are the operation's.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -109,4 +109,5 @@ HostName = Annotated[str, StringConstraints(max_length=253, pattern=_HOST_NAME, 
 Money = Annotated[int, BeforeValidator(_money), Field(ge=0, le=10**12, json_schema_extra={"widget": "money"})]
 Username = Annotated[Login, StringConstraints(to_lower=True)]
 Email = Annotated[EmailStr, StringConstraints(max_length=128, to_lower=True)]
+OptionalEmail = Email | Literal[""]
 Mobile = Annotated[str, StringConstraints(max_length=20, pattern=r"^[0-9+\- ]*$")]

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, TypedDict
 
 from saas.errors import Conflict, Taken
+from saas.tenants import notices
 from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Scope
 from saas.values import new_id, normal_username, utcnow
@@ -80,6 +81,7 @@ async def post(
             at=utcnow(),
         )
         await tx.db.ledger.insert(entry)
+        await notices.posted(tx, entry, member)
         return entry
 
     try:

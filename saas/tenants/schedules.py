@@ -55,6 +55,9 @@ Schedule = Every | Daily
 # Every job that runs for each tenant; what it does is saas.jobs.scheduled.WORK.
 SCHEDULES: Final[Mapping[str, Schedule]] = {
     "day_sums": Daily(time(0, 10)),
+    "expired": Every(5),
+    "expiring": Daily(time(9, 0)),
+    "quota_used": Every(5),
 }
 
 

@@ -1,0 +1,148 @@
+"""What notices say: the kinds, what each can name, and their texts in the subscriber's language.
+
+A text is plain, with {names} in it that are replaced by words. Nothing else in it means anything: it is no program.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from saas.i18n import N_, Reader
+from saas.tenants.scope import Scope
+
+_NAME = re.compile(r"\{([^{}\s]{1,40})\}")
+
+# What a text can name, and what it means.
+NAMES: Final[Mapping[str, str]] = {
+    "system": N_("System name"),
+    "name": N_("Real name, or the member's name where there is none"),
+    "member": N_("Member"),
+    "account": N_("Account"),
+    "plan": N_("Plan"),
+    "expires": N_("Expiry date"),
+    "days": N_("Days left"),
+    "balance": N_("Balance"),
+    "amount": N_("Amount"),
+    "at": N_("Time"),
+}
+_COMMON = ("system", "name", "member")
+_PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
+    "expires": Reader.minute,
+    "at": Reader.minute,
+    "balance": Reader.money,
+    "amount": Reader.money,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """An occasion to tell something. `names` are those of NAMES that its texts can use beside the common ones."""
+
+    title: str
+    names: tuple[str, ...]
+    subject: str
+    text: str
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """Every name that its texts can use."""
+        return _COMMON + self.names
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Subject and text of a mail, with their {names}, or with words in place of them."""
+
+    subject: str
+    text: str
+
+
+KINDS: Final[Mapping[str, Kind]] = {
+    "expiring": Kind(
+        N_("Before expiry"),
+        ("account", "plan", "expires", "days"),
+        N_("{system}: your plan ends on {expires}"),
+        N_(
+            "Hello {name},\n\nthe plan {plan} of your account {account} ends on {expires} (days left: {days}). "
+            "Please renew it in time, so that you stay online.\n\n{system}"
+        ),
+    ),
+    "expired": Kind(
+        N_("On expiry"),
+        ("account", "plan", "expires"),
+        N_("{system}: your plan has ended"),
+        N_(
+            "Hello {name},\n\nthe plan {plan} of your account {account} ended on {expires}. "
+            "Once it is renewed you can go online again.\n\n{system}"
+        ),
+    ),
+    "quota_used": Kind(
+        N_("Quota used up"),
+        ("account", "plan"),
+        N_("{system}: your quota is used up"),
+        N_(
+            "Hello {name},\n\nthe quota of the plan {plan} of your account {account} is used up. "
+            "Please renew it or top it up to go on.\n\n{system}"
+        ),
+    ),
+    "balance_low": Kind(
+        N_("Low balance"),
+        ("balance",),
+        N_("{system}: your balance is low"),
+        N_("Hello {name},\n\nyour balance is {balance}. Please top it up in time.\n\n{system}"),
+    ),
+    "payment": Kind(
+        N_("Payment received"),
+        ("amount", "balance", "at"),
+        N_("{system}: your payment of {amount}"),
+        N_("Hello {name},\n\nwe received your payment of {amount} on {at}. Thank you.\n\n{system}"),
+    ),
+    "suspended": Kind(
+        N_("Account suspended"),
+        ("account", "plan"),
+        N_("{system}: your account is suspended"),
+        N_(
+            "Hello {name},\n\nyour account {account} is suspended. What is left of your plan is kept until it is "
+            "resumed.\n\n{system}"
+        ),
+    ),
+}
+
+
+def unknown(kind: str, text: str) -> list[str]:
+    """The names in a text that this kind does not have."""
+    return [name for name in dict.fromkeys(_NAME.findall(text)) if name not in KINDS[kind].known]
+
+
+def fill(text: str, words: Mapping[str, str]) -> str:
+    """The text with words for its names. What the words hold is not looked at again."""
+    return _NAME.sub(lambda found: words.get(found[1], found[0]), text)
+
+
+def default(kind: str, language: str) -> Text:
+    """The text that holds until a tenant writes its own."""
+    say = Reader.of(language)
+    return Text(say(KINDS[kind].subject), say(KINDS[kind].text))
+
+
+def rendered(scope: Scope, kind: str, language: str, facts: Mapping[str, Any], text: Text) -> Text:
+    """What is sent: the facts in words, amounts and times as the tenant counts them."""
+    own = scope.tenant["parameters"]
+    reader = Reader.of(language, own["timezone"], own["currency"])
+    words = {"system": own["system_name"]} | {name: _printed(reader, name, value) for name, value in facts.items()}
+    return Text(fill(text.subject, words), fill(text.text, words))
+
+
+def sample(kind: str, now: datetime) -> dict[str, Any]:
+    """Facts to show a text with."""
+    facts = {"name": "Alice", "member": "alice", "account": "alice", "plan": "VPN 20M", "expires": now, "days": 3}
+    facts |= {"balance": 350, "amount": 3000, "at": now}
+    return {name: facts[name] for name in KINDS[kind].known if name in facts}
+
+
+def _printed(reader: Reader, name: str, value: Any) -> str:
+    return _PRINTED[name](reader, value) if name in _PRINTED else str(value)

@@ -1,0 +1,102 @@
+"""What subscribers are told because time has passed or a quota has ended: found by an index, so that accounts with
+nothing to tell cost nothing. Each of these is a job of saas.jobs.scheduled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from saas.store import Filter, Update
+from saas.tenants import notices
+from saas.tenants.notices import News
+from saas.tenants.paging import ListQuery, page
+from saas.tenants.schedules import Occasion
+from saas.tenants.scope import Scope
+
+_BATCH = 500
+
+
+async def tell_expiring(scope: Scope, run: Occasion) -> int:
+    """Tell whose plan ends within the tenant's days of notice; how many are told of. Once for each date of expiry."""
+    parameters = scope.tenant["parameters"]
+    days, zone = parameters["notice_days"], ZoneInfo(parameters["timezone"])
+    today = run.now.astimezone(zone).date()
+    until = datetime.combine(today + timedelta(days=days + 1), time(), zone)
+
+    def left(account: Mapping[str, Any]) -> dict[str, Any]:
+        return {"days": (account["expires_at"].astimezone(zone).date() - today).days}
+
+    told = 0
+    if days:
+        async for rows in _portions(scope, _ending(run.now, until), "expires_at"):
+            told += await _tell(scope, "expiring", rows, "expires_at", left)
+    return told
+
+
+async def tell_expired(scope: Scope, run: Occasion) -> int:
+    """Tell whose plan has ended since the last run; how many are told of."""
+    told = 0
+    async for rows in _portions(scope, _ending(run.since, run.now), "expires_at"):
+        told += await _tell(scope, "expired", rows, "expires_at")
+    return told
+
+
+async def tell_used_up(scope: Scope, run: Occasion) -> int:
+    """Tell whose quota sessions have used up (metering writes the moment into the account); how many are told of.
+
+    Who has got a new quota meanwhile is told nothing.
+    """
+    told = 0
+    async for rows in _portions(scope, {"fallen_at": {"$lt": run.now}}, "fallen_at"):
+        told += await _tell(scope, "quota_used", [row for row in rows if _nothing_left(row)], "fallen_at")
+        seen = [{"_id": row["_id"], "fallen_at": row["fallen_at"]} for row in rows]
+        await scope.db.accounts.bulk([Update(each, {"$set": {"fallen_at": None}}) for each in seen])
+    return told
+
+
+def _ending(since: datetime, until: datetime) -> Filter:
+    """From `since` on and before `until`, so that runs that touch tell of each account once."""
+    return {"expires_at": {"$gte": since, "$lt": until}, "status": "normal"}
+
+
+def _nothing_left(account: Mapping[str, Any]) -> bool:
+    return any(account[left] is not None and account[left] <= 0 for left in ("octets_left", "seconds_left"))
+
+
+async def _tell(
+    scope: Scope,
+    kind: str,
+    accounts: Sequence[Mapping[str, Any]],
+    moment: str,
+    more: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda account: {},
+) -> int:
+    """Tell of some accounts; their occasion is the time in the field `moment`, and `more` makes further facts."""
+    plans = await _plan_names(scope, accounts)
+    news = []
+    for row in accounts:
+        facts = {"account": row["username"], "plan": plans.get(row["plan_id"], ""), "expires": row["expires_at"]}
+        occasion = row[moment].isoformat()
+        news.append(News(row["member_id"], row["_id"], row["username"], occasion, {**facts, **more(row)}))
+    return await notices.tell(scope, kind, news)
+
+
+async def _portions(scope: Scope, filter: Filter, field: str) -> AsyncIterator[Sequence[Any]]:
+    """The accounts of the filter in the order of a field."""
+    query = ListQuery(sort=field, limit=_BATCH)
+    while True:
+        found = await page(scope.db.accounts, filter, query)
+        if found.rows:
+            yield found.rows
+        if found.next is None:
+            return
+        query = replace(query, after=found.next)
+
+
+async def _plan_names(scope: Scope, accounts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    ids = sorted({account["plan_id"] for account in accounts})
+    rows = await scope.db.plans.find({"_id": {"$in": ids}}, limit=len(ids), fields=["name"]) if ids else []
+    return {row["_id"]: row["name"] for row in rows}
