@@ -188,6 +188,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("created_at"), expire_after=180 * 86400),
         ),
     ),
+    "notice_texts": Collection(_TENANT, (Index(_up("tenant_id", "kind", "language"), unique=True),)),
     "disconnects": Collection(_TENANT, (Index(_newest("tenant_id", "session_id")),)),
     "refusals": Collection(
         _TENANT,

@@ -8,6 +8,7 @@ from typing import Any
 
 from saas.i18n import N_
 from saas.tenants.accounts import PAY_METHODS
+from saas.tenants.notices_texts import KINDS
 from saas.values import utcnow
 
 LEDGER_KINDS: Mapping[str, str] = {
@@ -183,6 +184,12 @@ ERROR_ADVICE: Mapping[int, str] = {
     506: N_("Try again in a moment."),
     508: N_("End them on the device itself, one by one."),
 }
+NOTICE_KINDS: Mapping[str, str] = {key: kind.title for key, kind in KINDS.items()}
+# Why a notice was not sent (outbox.py).
+NOTICE_ERRORS: Mapping[str, str] = {
+    "unreachable": N_("The server did not answer as it should"),
+    "refused": N_("The server did not take it: is the address right?"),
+}
 ACTOR_KINDS: Mapping[str, str] = {
     "owner": N_("Cloud account"),
     "operator": N_("Operator"),
@@ -199,6 +206,8 @@ NOUNS: Mapping[str, str] = {
     "group": N_("Operator group"),
     "member": N_("Member"),
     "nas": N_("NAS device"),
+    "notice": N_("Notice"),
+    "notice_text": N_("Text of a notice"),
     "operator": N_("Operator"),
     "parameters": N_("Parameters"),
     "plan": N_("Plan"),
@@ -230,6 +239,10 @@ ACTIONS: Mapping[str, str] = {
     "nas.enable": N_("Enabled a device"),
     "nas.secret": N_("Looked at a shared secret"),
     "nas.update": N_("Changed a device"),
+    "notice.resend": N_("Sent a notice again"),
+    "notice_text.create": N_("Wrote the text of a notice"),
+    "notice_text.delete": N_("Went back to the default text of a notice"),
+    "notice_text.update": N_("Changed the text of a notice"),
     "operator.create": N_("Added an operator"),
     "operator.delete": N_("Deleted an operator"),
     "operator.own_password": N_("Changed the own password"),

@@ -95,6 +95,7 @@ def _money(value: Any) -> Any:
 Line = Annotated[str, StringConstraints(max_length=64), AfterValidator(_plain), AfterValidator(_no_markup)]
 Name = Annotated[Line, Field(min_length=1)]
 Note = Annotated[str, StringConstraints(max_length=500), AfterValidator(_no_markup)]
+Prose = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_no_markup)]
 Login = Annotated[str, StringConstraints(min_length=2, max_length=64, pattern=r"^[A-Za-z0-9._@+\-]+$")]
 Password = Annotated[str, Field(min_length=6, max_length=128), AfterValidator(_plain)]
 OptionalPassword = Annotated[str, Field(max_length=128), AfterValidator(_plain), AfterValidator(_long_enough)]

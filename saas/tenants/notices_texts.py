@@ -9,11 +9,17 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from saas.i18n import N_, Reader
+from pydantic import Field, StringConstraints
+
+from saas.errors import Conflict, NotFound
+from saas.i18n import LANGUAGES, N_, Reader
+from saas.tenants import records
+from saas.tenants.forms import Form, Line, Prose
 from saas.tenants.scope import Scope
 
+TEXT = records.Noun("notice_texts", "notice_text", "ntx", "kind")
 _NAME = re.compile(r"\{([^{}\s]{1,40})\}")
 
 # What a text can name, and what it means.
@@ -111,6 +117,61 @@ KINDS: Final[Mapping[str, Kind]] = {
         ),
     ),
 }
+
+
+class TextForm(Form):
+    """A tenant's own text. Which {names} it can use depends on its kind."""
+
+    subject: Annotated[Line, StringConstraints(min_length=1, max_length=120)] = Field(title=N_("Subject"))
+    text: Annotated[Prose, Field(min_length=1)] = Field(
+        title=N_("Text"), json_schema_extra={"widget": "textarea", "rows": 9}
+    )
+
+
+def place(key: str) -> tuple[str, str]:
+    """Kind and language of "kind-language", as addresses have it. NotFound."""
+    kind, _, language = key.rpartition("-")
+    if kind not in KINDS or language not in LANGUAGES:
+        raise NotFound(id=key)
+    return kind, language
+
+
+async def own(scope: Scope, kind: str, language: str) -> Any:
+    """The row of the tenant's own text, with its `subject` and `text`; None where the default holds."""
+    return await scope.db.notice_texts.one({"kind": kind, "language": language})
+
+
+async def owned(scope: Scope) -> set[tuple[str, str]]:
+    """Kind and language of every text that is the tenant's own."""
+    rows = await scope.db.notice_texts.find({}, limit=1000, fields=["kind", "language"])
+    return {(row["kind"], row["language"]) for row in rows}
+
+
+async def current(scope: Scope, kind: str, language: str) -> Text:
+    """The text that holds: the tenant's own, else the default."""
+    row = await own(scope, kind, language)
+    return Text(row["subject"], row["text"]) if row else default(kind, language)
+
+
+async def write(scope: Scope, kind: str, language: str, form: TextForm, version: int | None = None) -> None:
+    """Keep a text of the tenant's own. Conflict("unknown_names") for a name that this kind does not have."""
+    names = unknown(kind, f"{form.subject}\n{form.text}")
+    if names:
+        known = ", ".join(f"{{{name}}}" for name in KINDS[kind].known)
+        raise Conflict("unknown_names", names=", ".join(f"{{{name}}}" for name in names), known=known)
+    values = {"subject": form.subject, "text": form.text.replace("\r\n", "\n")}
+    row = await own(scope, kind, language)
+    if row:
+        await records.change(scope, TEXT, row["_id"], values, version=version)
+    else:
+        await records.create(scope, TEXT, {"kind": kind, "language": language, **values})
+
+
+async def reset(scope: Scope, kind: str, language: str) -> None:
+    """Let the default hold again."""
+    row = await own(scope, kind, language)
+    if row:
+        await records.remove(scope, TEXT, row["_id"])
 
 
 def unknown(kind: str, text: str) -> list[str]:

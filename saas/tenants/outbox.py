@@ -64,7 +64,7 @@ async def _claim(scope: Scope, row: Notice) -> bool:
 
 async def _try(scope: Scope, row: Notice) -> Mapping[str, Any] | None:
     """None when it was sent, else why not: {"cause", "answer", "final"}."""
-    text = notices_texts.default(row["kind"], row["language"])
+    text = await notices_texts.current(scope, row["kind"], row["language"])
     mail = notices_texts.rendered(scope, row["kind"], row["language"], row["facts"], text)
     sender = scope.tenant["parameters"]["system_name"]
     try:

@@ -7,6 +7,7 @@ Hints stand in ``Field(json_schema_extra={…})``:
 - ``unit``: message id of what stands behind the box, e.g. "Mbps"
 - ``labels``: value -> message id, for the choices of a Literal
 - ``group``: message id; fields of one group are folded away under that heading
+- ``rows``: how high a textarea is
 - ``placeholder``, ``autocomplete``: as in HTML
 """
 

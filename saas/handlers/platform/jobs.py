@@ -29,7 +29,6 @@ class Jobs(ListPage):
         Column(N_("Took (seconds)"), lambda row: round(row["took"], 2), "number", role="minor"),
         Column(N_("Got done"), "done", "number"),
         Column(N_("Next run"), "next_at", "moment"),
-        Column(N_("Failures in a row"), "failures", "number", sort="failures"),
         Column(N_("Error"), "error"),
     )
     filters = (Filter("job", N_("Job"), tuple(SCHEDULED.items())),)
