@@ -185,6 +185,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "member_id")),
             Index(_newest("tenant_id", "subject_name")),
             Index(_up("next_at"), partial=(("state", "waiting"),)),
+            Index(_up("tenant_id", "next_at"), partial=(("state", "waiting"),)),
             Index(_up("created_at"), expire_after=180 * 86400),
         ),
     ),

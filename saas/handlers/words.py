@@ -189,6 +189,9 @@ NOTICE_KINDS: Mapping[str, str] = {key: kind.title for key, kind in KINDS.items(
 NOTICE_ERRORS: Mapping[str, str] = {
     "unreachable": N_("The server did not answer as it should"),
     "refused": N_("The server did not take it: is the address right?"),
+    "answered": N_("The webhook answered with an error"),
+    "not_public": N_("The webhook's address is not a public one"),
+    "no_webhook": N_("There is no webhook any more"),
 }
 ACTOR_KINDS: Mapping[str, str] = {
     "owner": N_("Cloud account"),
@@ -215,6 +218,7 @@ NOUNS: Mapping[str, str] = {
     "session": N_("Session"),
     "tenant": N_("Tenant"),
     "trace": N_("Trace"),
+    "webhook": N_("Webhook"),
 }
 ACTIONS: Mapping[str, str] = {
     "account.learn": N_("Bound an account to its first line"),
@@ -266,6 +270,8 @@ ACTIONS: Mapping[str, str] = {
     "tenant.move": N_("Moved a tenant to another pool"),
     "tenant.stopped": N_("Stopped a tenant"),
     "trace.start": N_("Began to trace packets"),
+    "webhook.rotate": N_("Made a new secret of the webhook"),
+    "webhook.update": N_("Changed the webhook"),
     "trace.stop": N_("Stopped tracing packets"),
 }
 

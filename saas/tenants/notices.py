@@ -1,7 +1,7 @@
 """What is told to subscribers, each thing once: the outbox, and what is written into it.
 
 A notice is a row, unique by what it is about and by its occasion, written in the transaction of what caused it where
-there is one. `outbox.py` sends it. A subscriber is written to only when the row of the member has a mail address.
+there is one. `outbox.py` sends it: to the member's mail address and to the tenant's webhook, as far as there are such.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import new_id, utcnow
 
-CHANNELS: Final[Mapping[str, str]] = {"mail": N_("Mail")}
+CHANNELS: Final[Mapping[str, str]] = {"mail": N_("Mail"), "webhook": N_("Webhook")}
 _PARTICULARS = ("agent_id", "login", "name", "email", "language")
 
 _CODE_SUBJECT = N_("Your OpenPNS code is {code}")
@@ -33,7 +33,7 @@ class Notice(TypedDict):
     """`kind` is one of KINDS; `subject` the id of what it is about (an account, a member), `subject_name` its name.
 
     `occasion` tells one of the same subject from another, for instance the moment of expiry. `facts` are what its text
-    can name: minor units, UTC. `channel` is one of CHANNELS, `to` the mail address. `state`: "waiting", then "sent" or
+    can name: minor units, UTC. `channel` is one of CHANNELS, `to` the address. `state`: "waiting", then "sent" or
     "failed". `tries`: how many were begun; `next_at`: when the next may begin. `error`: why the last one failed, a
     code, with `answer`, what the other side said.
     """
@@ -83,7 +83,8 @@ async def tell(scope: Scope, kind: str, news: Sequence[News]) -> int:
 
     Call it in the transaction of what caused them. Whoever has no way to be told is left out.
     """
-    if not news or scope.tenant["status"] != "active" or kind not in scope.tenant["parameters"]["notice_mail"]:
+    mailed = kind in scope.tenant["parameters"]["notice_mail"]
+    if not news or scope.tenant["status"] != "active" or not (mailed or _webhook(scope)):
         return 0
     ids = sorted({each.member_id for each in news})
     found = await scope.db.members.find({"_id": {"$in": ids}}, limit=len(ids), fields=_PARTICULARS)
@@ -101,13 +102,22 @@ def _rows(
     scope: Scope, kind: str, news: News, member: Mapping[str, Any]
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """The key and the rest of a row for each way to tell the member."""
-    if not member["email"]:
-        return []
     own = scope.tenant["parameters"]["locale"]
     language = own if member["language"] == "system" else member["language"]
     facts = {"name": member["name"] or member["login"], "member": member["login"], **news.facts}
-    row = _row(member["_id"], member["agent_id"], news.subject_name, member["email"], language, facts)
-    return [({"kind": kind, "subject": news.subject, "occasion": news.occasion, "channel": "mail"}, row)]
+    mail = member["email"] if kind in scope.tenant["parameters"]["notice_mail"] else ""
+    found = []
+    for channel, to in (("mail", mail), ("webhook", _webhook(scope))):
+        if to:
+            key = {"kind": kind, "subject": news.subject, "occasion": news.occasion, "channel": channel}
+            row = _row(member["_id"], member["agent_id"], news.subject_name, to, language, facts)
+            found.append((key, row))
+    return found
+
+
+def _webhook(scope: Scope) -> str:
+    """Where the tenant's own program listens, "" for nowhere."""
+    return str((scope.tenant.get("webhook") or {}).get("url", ""))
 
 
 def _row(
@@ -142,10 +152,19 @@ async def tell_me(scope: Scope, kind: str, language: str) -> Notice:
     """
     if scope.actor.kind != "owner":
         raise Conflict("no_mail_address")
-    now = utcnow()
-    facts = sample(kind, now)
-    key = {"kind": kind, "subject": scope.actor.id, "occasion": new_id("try"), "channel": "mail"}
-    row = _row("", None, scope.actor.name, scope.actor.name, language, facts)
+    return await _try_out(scope, kind, "mail", scope.actor.name, language)
+
+
+async def tell_webhook(scope: Scope, kind: str) -> Notice:
+    """Write a notice of a kind to the webhook, with made-up facts. Conflict("no_webhook") where there is none."""
+    if not _webhook(scope):
+        raise Conflict("no_webhook")
+    return await _try_out(scope, kind, "webhook", _webhook(scope), scope.tenant["parameters"]["locale"])
+
+
+async def _try_out(scope: Scope, kind: str, channel: str, to: str, language: str) -> Notice:
+    key = {"kind": kind, "subject": scope.actor.id, "occasion": new_id("try"), "channel": channel}
+    row = _row("", None, scope.actor.name, to, language, {**sample(kind, utcnow()), "test": True})
     notice: Notice = await scope.db.notices.insert({**key, **row})
     return notice
 
@@ -163,6 +182,8 @@ async def posted(scope: Scope, entry: Mapping[str, Any], member: Mapping[str, An
     What came in by the same operation was never meant to stay: keys of one operation share what stands before the last
     colon, and the balance is compared with what it was before all of them.
     """
+    if not (member["email"] or _webhook(scope)):
+        return
     facts = {"balance": entry["after"], "amount": entry["amount"], "at": entry["at"]}
     news = News(member["_id"], member["_id"], member["login"], entry["key"], facts)
     limit = scope.tenant["parameters"]["notice_balance"]
@@ -203,11 +224,17 @@ async def resend(scope: Scope, notice_id: str) -> Notice:
         before = await get(tx, notice_id)
         if before["state"] == "waiting":
             raise Conflict("notice_waits")
-        member = await tx.db.members.one({"_id": before["member_id"]}, ["email"])
-        address = member["email"] if member and member["email"] else before["to"]
+        address = await _present_address(tx, before) or before["to"]
         anew = {"state": "waiting", "tries": 0, "next_at": utcnow(), "to": address}
         notice: Notice = await tx.db.notices.update(notice_id, {"$set": anew}, version=before["version"])
         await audit.record(tx, "notice.resend", notice_id, name=notice["subject_name"])
         return notice
 
     return await scope.transaction(write)
+
+
+async def _present_address(scope: Scope, notice: Notice) -> str:
+    if notice["channel"] == "webhook":
+        return _webhook(scope)
+    member = await scope.db.members.one({"_id": notice["member_id"]}, ["email"])
+    return str(member["email"]) if member else ""

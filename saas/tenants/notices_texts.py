@@ -46,9 +46,12 @@ _PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An occasion to tell something. `names` are those of NAMES that its texts can use beside the common ones."""
+    """An occasion to tell something. `event`: what a webhook calls it. `names`: those of NAMES that its texts can use
+    beside the common ones.
+    """
 
     title: str
+    event: str
     names: tuple[str, ...]
     subject: str
     text: str
@@ -70,6 +73,7 @@ class Text:
 KINDS: Final[Mapping[str, Kind]] = {
     "expiring": Kind(
         N_("Before expiry"),
+        "account.expiring",
         ("account", "plan", "expires", "days"),
         N_("{system}: your plan ends on {expires}"),
         N_(
@@ -79,6 +83,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "expired": Kind(
         N_("On expiry"),
+        "account.expired",
         ("account", "plan", "expires"),
         N_("{system}: your plan has ended"),
         N_(
@@ -88,6 +93,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "quota_used": Kind(
         N_("Quota used up"),
+        "account.quota_exhausted",
         ("account", "plan"),
         N_("{system}: your quota is used up"),
         N_(
@@ -97,18 +103,21 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "balance_low": Kind(
         N_("Low balance"),
+        "balance.low",
         ("balance",),
         N_("{system}: your balance is low"),
         N_("Hello {name},\n\nyour balance is {balance}. Please top it up in time.\n\n{system}"),
     ),
     "payment": Kind(
         N_("Payment received"),
+        "payment.succeeded",
         ("amount", "balance", "at"),
         N_("{system}: your payment of {amount}"),
         N_("Hello {name},\n\nwe received your payment of {amount} on {at}. Thank you.\n\n{system}"),
     ),
     "suspended": Kind(
         N_("Account suspended"),
+        "account.suspended",
         ("account", "plan"),
         N_("{system}: your account is suspended"),
         N_(

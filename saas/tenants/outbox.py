@@ -7,35 +7,36 @@ Who is killed between sending and saying so sends once more, with the same messa
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from saas.errors import Unavailable
-from saas.tenants import notices_texts
+from saas.store import Filter
+from saas.tenants import notices_texts, webhooks
 from saas.tenants.fanout import each_tenant
 from saas.tenants.notices import CHANNELS, Notice
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
 
-_PORTION = 200  # rows
+_LOOKED_AT = 2000  # due rows, for whose they are
+_EACH = 25  # rows of a tenant, a portion
 # Minutes until the next try; the first is longer than any try takes.
 _PAUSES: Final = (1, 5, 30, 120, 300, 600, 840, 1200, 1440)
 TRIES: Final = len(_PAUSES) + 1
 
 
 async def send_due(ps: PlatformScope) -> int:
-    """Send the next portion of what is due; how many were sent."""
+    """Send the next portion of what is due, some of each tenant's; how many were sent."""
     due = {"state": "waiting", "next_at": {"$lte": utcnow()}}
-    by_tenant: dict[str, list[Notice]] = defaultdict(list)
-    for row in await ps.db.notices.find(due, sort=[("next_at", 1)], limit=_PORTION):
-        by_tenant[row["tenant_id"]].append(row)
-    return await each_tenant(ps, "notices", by_tenant, _send_all)
+    rows = await ps.db.notices.find(due, sort=[("next_at", 1)], limit=_LOOKED_AT, fields=["tenant_id"])
+    work = {row["tenant_id"]: due for row in rows}
+    return await each_tenant(ps, "notices", work, _send_all)
 
 
-async def _send_all(scope: Scope, rows: Sequence[Notice]) -> int:
+async def _send_all(scope: Scope, due: Filter) -> int:
     """A tenant's channels side by side, so that one that hangs holds up no other."""
+    rows = await scope.db.notices.find(due, sort=[("next_at", 1)], limit=_EACH)
     lanes = [[row for row in rows if row["channel"] == channel] for channel in CHANNELS]
     return sum(await asyncio.gather(*(_send_lane(scope, lane) for lane in lanes)))
 
@@ -64,14 +65,21 @@ async def _claim(scope: Scope, row: Notice) -> bool:
 
 async def _try(scope: Scope, row: Notice) -> Mapping[str, Any] | None:
     """None when it was sent, else why not: {"cause", "answer", "final"}."""
+    send = {"mail": _mail, "webhook": webhooks.deliver}[row["channel"]]
+    try:
+        await send(scope, row)
+    except Unavailable as error:
+        if "server" not in error.data:  # one of our own stores: nothing is known of the try
+            raise
+        return error.data
+    return None
+
+
+async def _mail(scope: Scope, row: Notice) -> None:
     text = await notices_texts.current(scope, row["kind"], row["language"])
     mail = notices_texts.rendered(scope, row["kind"], row["language"], row["facts"], text)
     sender = scope.tenant["parameters"]["system_name"]
-    try:
-        await scope.services.mailer.send(row["to"], mail.subject, mail.text, sender=sender, message_id=row["_id"])
-    except Unavailable as error:
-        return error.data
-    return None
+    await scope.services.mailer.send(row["to"], mail.subject, mail.text, sender=sender, message_id=row["_id"])
 
 
 async def _settle(scope: Scope, row: Notice, failure: Mapping[str, Any] | None) -> None:

@@ -87,6 +87,7 @@ class Tenant(TypedDict):
     pool: str
     former_pools: NotRequired[list[Any]]
     parameters: Parameters
+    webhook: NotRequired[Any]  # see webhooks.Webhook
     version: int
     created_at: datetime
     updated_at: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -37,7 +38,9 @@ def box() -> Iterator[Postbox]:
 
 
 @pytest.fixture
-def mailing(ps: PlatformScope, box: Postbox) -> PlatformScope:
+async def mailing(ps: PlatformScope, box: Postbox) -> PlatformScope:
+    """The platform with that mail server, and nothing that other tests left to be sent."""
+    await ps.db.notices.delete_many({"state": "waiting"})
     return platform_scope(replace(ps.services, mailer=Mailer(box.url, "no-reply@example.com")))
 
 
@@ -123,3 +126,36 @@ async def test_an_operator_has_no_address_for_a_test(operator: Browser, admin: s
     page = f"{admin}/notices/texts/expired-en"
     assert "Send a test to me" not in text(await operator.get(page, **EN))
     assert (await operator.post(f"{page}/test")).code == 409
+
+
+async def test_a_webhook_is_set_shown_tried_and_given_a_new_secret(
+    owner: Browser, admin: str, ps: PlatformScope, cast: World
+) -> None:
+    page = f"{admin}/notices/webhook"
+    assert "whsec_" not in text(await owner.get(page, **EN))
+    assert (await owner.post(f"{page}/test")).code == 409
+    assert (await owner.post(page, {"url": "https://hooks.example.com/pns"})).code == 303
+    try:
+        shown = text(await owner.get(page, **EN))
+        (secret,) = set(re.findall(r"whsec_[A-Za-z0-9+/=]{44}", shown))
+        assert "hooks.example.com" in shown and "payment.succeeded" in shown
+        assert (await owner.post(f"{page}/test")).code == 303
+        (row,) = await cast.acme.scope.db.notices.find({"channel": "webhook"})
+        assert (row["to"], row["state"]) == ("https://hooks.example.com/pns", "waiting")
+        assert "hooks.example.com/pns" in text(await owner.get(f"{admin}/notices", **EN))
+        assert (await owner.post(f"{page}/secret")).code == 303
+        again = text(await owner.get(page, **EN))
+        assert secret not in again and "whsec_" in again
+        stale = await owner.post(page, {"url": "https://other.example.com", "_version": "1"}, **EN)
+        assert stale.code == 409
+    finally:
+        assert (await owner.post(page, {"url": ""})).code == 303
+        await cast.acme.scope.db.notices.delete_many({"channel": "webhook"})
+
+
+async def test_a_webhook_at_home_is_refused_at_the_field(owner: Browser, admin: str, ps: PlatformScope) -> None:
+    async def rows() -> object:
+        return (await ps.db.tenants.one({"slug": admin.split("/")[2]})).get("webhook", {}).get("url", "")
+
+    bad = {"url": ["http://example.com", "https://example.com:22", HTML, "https://" + "x" * 500]}
+    await refuse(owner, f"{admin}/notices/webhook", {"url": ""}, bad, rows)

@@ -292,6 +292,16 @@ async def test_two_processes_send_each_notice_once(cast: World, mailing: Platfor
     assert sum(counts) == len(box.mails) == 8
 
 
+async def test_a_tenant_that_tells_much_holds_up_no_other(cast: World, mailing: PlatformScope, box: Postbox) -> None:
+    for business, count in ((cast.acme, 30), (cast.zeta, 1)):
+        for number in range(count):
+            key, member_id = f"p{number}", business.account["member_id"]
+            await ledger.post(business.scope, "payment", 100, key=key, member_id=member_id)
+    first = await outbox.send_due(mailing)
+    assert first < 31 and [row["state"] for row in await rows(cast.zeta.scope)] == ["sent"]
+    assert first + await outbox.send_due(mailing) == 31
+
+
 async def test_notices_are_listed_and_found(cast: World) -> None:
     scope, member_id = cast.acme.scope, cast.acme.account["member_id"]
     await ledger.post(scope, "payment", 100, key="p", member_id=member_id)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from saas.handlers.base import Handler
-from saas.handlers.forms import FormPage
+from saas.handlers.forms import ConfirmPage, FormPage
 from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.handlers.words import NOTICE_ERRORS, NOTICE_KINDS
 from saas.i18n import LANGUAGES, N_
 from saas.permissions import Permission
-from saas.tenants import notices, notices_texts
+from saas.tenants import notices, notices_texts, webhooks
 from saas.tenants.notices_texts import KINDS, NAMES
 from saas.tenants.paging import ListQuery, Page
 from saas.values import utcnow
@@ -152,6 +153,63 @@ class UseDefault(Handler):
         self.done(self.url("/notices/texts/{id}", id=id), N_("The default text holds again."))
 
 
+class Webhook(FormPage):
+    """Where notices are posted to, and what they are signed with."""
+
+    form = webhooks.WebhookForm
+    title = N_("Webhook")
+    template = "admin/notices/webhook.html"
+    back = "/notices"
+
+    async def initial(self) -> Mapping[str, Any]:
+        """The address."""
+        webhook = webhooks.stored(self.scope)
+        return {"url": webhook["url"] if webhook else "", "version": self.scope.tenant["version"]}
+
+    async def extra(self) -> Mapping[str, Any]:
+        """The secret, and what is posted."""
+        now = utcnow()
+        sample: dict[str, Any] = {"kind": "payment", "member_id": "mem_…", "subject": "mem_…", "created_at": now}
+        sample["facts"] = notices_texts.sample("payment", now)
+        return {
+            "secret": webhooks.secret(self.scope),
+            "events": [kind.event for kind in KINDS.values()],
+            "example": json.dumps(webhooks.event(self.scope, sample), indent=2, ensure_ascii=False),
+        }
+
+    async def save(self, form: webhooks.WebhookForm) -> str:
+        """See webhooks.save."""
+        await webhooks.save(self.scope, form, self.version)
+        return self.url("/notices/webhook")
+
+
+class NewSecret(ConfirmPage):
+    """Another secret."""
+
+    title = N_("Make a new secret?")
+    text = N_("What is posted from now on is signed with it. Your program must know it first, or it refuses them.")
+    back = "/notices/webhook"
+
+    async def subject(self) -> str:
+        """The address."""
+        webhook = webhooks.stored(self.scope)
+        return webhook["url"] if webhook else ""
+
+    async def act(self) -> str:
+        """See webhooks.rotate."""
+        await webhooks.rotate(self.scope)
+        return self.url("/notices/webhook")
+
+
+class TestWebhook(Handler):
+    """Something made up, to the webhook."""
+
+    async def post(self) -> None:
+        """See notices.tell_webhook."""
+        await notices.tell_webhook(self.scope, "payment")
+        self.done(self.url("/notices"), N_("It is being sent. See below what becomes of it."))
+
+
 _READ, _WRITE = Permission.PARAMETERS_READ, Permission.PARAMETERS_WRITE
 ROUTES = [
     Route("/notices", Notices, {"GET": Permission.MEMBERS_READ}, Menu("System", N_("Notices"), "mail", 45)),
@@ -160,5 +218,8 @@ ROUTES = [
     Route("/notices/texts/{id}/preview", Preview, {"POST": _WRITE}),
     Route("/notices/texts/{id}/test", SendTest, {"POST": _WRITE}),
     Route("/notices/texts/{id}/default", UseDefault, {"POST": _WRITE}),
+    Route("/notices/webhook", Webhook, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/notices/webhook/secret", NewSecret, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/notices/webhook/test", TestWebhook, {"POST": _WRITE}),
     Route("/notices/{id}/resend", Resend, {"POST": Permission.MEMBERS_WRITE}),
 ]
