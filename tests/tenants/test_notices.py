@@ -106,6 +106,19 @@ async def test_runs_that_touch_tell_of_who_expires_at_that_very_moment_once(cast
     assert (before, after) == (0, 1)
 
 
+async def test_everybody_is_told_though_many_end_at_the_same_moment(
+    cast: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reminders, "_BATCH", 3)
+    scope, account = cast.acme.scope, cast.acme.account
+    same, other = NOON + timedelta(seconds=1), NOON + timedelta(seconds=1, milliseconds=1)
+    for number in range(11):
+        row = {**account, "_id": f"acc_{scope.tenant_id}_{number:02d}", "username": f"a{number}", "search": []}
+        await scope.db.accounts.insert(row | {"expires_at": same if number < 7 else other})
+    assert await reminders.tell_expired(scope, at(NOON + timedelta(minutes=1))) == 11
+    assert len({row["subject"] for row in await rows(scope)}) == 11
+
+
 async def test_after_downtime_everybody_who_expired_meanwhile_is_told(cast: World) -> None:
     scope, account = cast.acme.scope, cast.acme.account
     await ends(scope, account, NOON + timedelta(days=2))
