@@ -21,7 +21,7 @@ The map of the house; a new file goes where its sentence is.
     scripts.py      the connection on which Redis runs our scripts
     security.py     the door to cryptography: password hashes, sealed secrets, signatures
     certs.py        X.509 certificates: the second door to cryptography
-    outbound.py     the only door to foreign servers: mail, host names
+    outbound.py     the only door to foreign servers: mail, webhooks, host names
 
     tenants/        the domain: one noun a file; document shape, form, operations
     radius/         the engine: packets in, packets out

@@ -83,7 +83,16 @@ def _with_term(row: Any, paid: int) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"_id": row["_id"], "term": {"$exists": False}}, {"$set": change}
 
 
-MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules, terms_and_versions)
+async def notices_begin(ps: PlatformScope) -> None:
+    """What a tenant tells its subscribers, and in which language; nobody had a mail address so far."""
+    await ps.db.members.update_many({"language": {"$exists": False}}, {"$set": {"language": "system"}})
+    kinds = ["balance_low", "expired", "expiring", "payment", "quota_used", "suspended"]
+    own = {"notice_mail": kinds, "notice_days": 3, "notice_balance": 0}
+    fresh = {f"parameters.{name}": value for name, value in own.items()}
+    await ps.db.tenants.update_many({"parameters.notice_days": {"$exists": False}}, {"$set": fresh})
+
+
+MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules, terms_and_versions, notices_begin)
 
 
 async def migrate(ps: PlatformScope, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

@@ -78,6 +78,15 @@ COLLECTIONS: dict[str, Collection] = {
     "journal": Collection(()),
     "dead_events": Collection((), (Index(_newest("tenant_id")),)),
     "migrations": Collection(()),
+    "schedules": Collection(
+        _TENANT,
+        (
+            Index(_up("tenant_id", "job"), unique=True),
+            Index(_up("next_at")),
+            Index(_newest("failures")),
+            Index(_newest("job", "failures")),
+        ),
+    ),
     "installation": Collection(()),  # what the whole installation has one of
     # a tenant's
     "audit": Collection(
@@ -139,6 +148,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "search")),
             Index(_up("tenant_id", "expires_at", "_id")),
             Index(_up("term.waits", "_id"), partial=(("term.waits", True),)),
+            Index(_newest("tenant_id", "fallen_at")),
         ),
     ),
     "ledger": Collection(
@@ -167,9 +177,25 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "search", "open")),
             Index(_up("tenant_id", "open", "account_id"), partial=(("open", True),)),
             Index(_up("stale_at"), partial=(("open", True),)),
+            Index(_up("tenant_id", "stopped_at"), partial=(("open", False),)),
         ),
         cloud_wide=("key",),
     ),
+    "day_sums": Collection(_TENANT, (Index(_up("tenant_id", "day"), unique=True),)),
+    "notices": Collection(
+        _TENANT_MEMBER,
+        (
+            Index(_up("tenant_id", "kind", "subject", "occasion", "channel"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "state")),
+            Index(_newest("tenant_id", "member_id")),
+            Index(_newest("tenant_id", "subject_name")),
+            Index(_up("next_at"), partial=(("state", "waiting"),)),
+            Index(_up("tenant_id", "next_at"), partial=(("state", "waiting"),)),
+            Index(_up("created_at"), expire_after=180 * 86400),
+        ),
+    ),
+    "notice_texts": Collection(_TENANT, (Index(_up("tenant_id", "kind", "language"), unique=True),)),
     "disconnects": Collection(_TENANT, (Index(_newest("tenant_id", "session_id")),)),
     "refusals": Collection(
         _TENANT,

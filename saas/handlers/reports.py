@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from saas.handlers.columns import Column
@@ -11,15 +11,26 @@ from saas.handlers.words import DROPPED
 from saas.i18n import N_, Reader
 from saas.tenants.engines import EngineReport
 from saas.tenants.health import Beat
+from saas.tenants.schedules import SCHEDULES, Every, Schedule, Summary
 from saas.values import from_epoch
 
+# What runs all the time, and what runs for each tenant at its time.
 JOBS = {
     "accounting": N_("Apply the accounting journal"),
+    "changes": N_("Hear what has changed"),
     "notes": N_("Keep refusals, unknown devices and learnt lines"),
     "kicks": N_("Force off sessions that gave way to a newcomer"),
     "stale_sessions": N_("Close sessions that fell silent"),
     "overdue_sessions": N_("Force off what devices do not end"),
     "slots": N_("Rebuild concurrency slots"),
+    "notices": N_("Send notices"),
+    "scheduled": N_("Do what is due for the tenants"),
+}
+SCHEDULED = {
+    "day_sums": N_("Reckon the sums of the day"),
+    "expired": N_("Tell whose plan has ended"),
+    "expiring": N_("Tell whose plan ends soon"),
+    "quota_used": N_("Tell whose quota is used up"),
 }
 ENGINE_COLUMNS = (
     Column(N_("Worker"), "worker", role="title"),
@@ -54,7 +65,18 @@ JOB_COLUMNS = (
     Column(N_("Process"), "holder", "code"),
     Column(N_("Last run"), "at", "moment"),
     Column(N_("Got done"), "done", "number"),
+    Column(N_("Took (seconds)"), "took", "number", role="minor"),
     Column(N_("Error"), "error"),
+)
+SCHEDULE_COLUMNS = (
+    Column(N_("Job"), "job", words=SCHEDULED, role="title"),
+    Column(N_("When"), "when"),
+    Column(N_("Tenants"), "tenants", "number"),
+    Column(N_("Failing"), "failing", "number"),
+    Column(N_("Last run"), "last_at", "moment"),
+    Column(N_("Took (seconds)"), "took", "number", role="minor"),
+    Column(N_("Got done"), "done", "number"),
+    Column(N_("Next run"), "next_at", "moment"),
 )
 
 
@@ -114,8 +136,20 @@ def _dropped(reader: Reader, dropped: Mapping[str, int]) -> str:
 
 
 def job_rows(beats: Sequence[Beat]) -> list[dict[str, Any]]:
-    """Rows for JOB_COLUMNS."""
+    """Rows for JOB_COLUMNS, failed ones first."""
+    rows = [asdict(beat) | {"at": from_epoch(beat.at), "took": round(beat.took, 2)} for beat in beats]
+    return sorted(rows, key=lambda row: not row["error"])
+
+
+def schedule_rows(reader: Reader, summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+    """Rows for SCHEDULE_COLUMNS."""
     return [
-        {"job": beat.job, "holder": beat.holder, "at": from_epoch(beat.at), "done": beat.done, "error": beat.error}
-        for beat in beats
+        asdict(each) | {"when": _when(reader, SCHEDULES.get(each.job)), "took": round(each.took, 2)}
+        for each in summaries
     ]
+
+
+def _when(reader: Reader, schedule: Schedule | None) -> str:
+    if isinstance(schedule, Every):
+        return reader(N_("every {n} min"), n=schedule.minutes)
+    return reader(N_("daily at {time}"), time=schedule.at.strftime("%H:%M")) if schedule else ""

@@ -9,6 +9,7 @@ from typing import Any
 from saas.handlers.columns import Column
 from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
+from saas.tenants.notices_texts import KINDS
 from saas.values import utcnow
 
 LEDGER_KINDS: Mapping[str, str] = {
@@ -184,6 +185,15 @@ ERROR_ADVICE: Mapping[int, str] = {
     506: N_("Try again in a moment."),
     508: N_("End them on the device itself, one by one."),
 }
+NOTICE_KINDS: Mapping[str, str] = {key: kind.title for key, kind in KINDS.items()}
+# Why a notice was not sent (outbox.py).
+NOTICE_ERRORS: Mapping[str, str] = {
+    "unreachable": N_("The server did not answer as it should"),
+    "refused": N_("The server did not take it: is the address right?"),
+    "answered": N_("The webhook answered with an error"),
+    "not_public": N_("The webhook's address is not a public one"),
+    "no_webhook": N_("There is no webhook any more"),
+}
 ACTOR_KINDS: Mapping[str, str] = {
     "owner": N_("Cloud account"),
     "operator": N_("Operator"),
@@ -200,6 +210,8 @@ NOUNS: Mapping[str, str] = {
     "group": N_("Operator group"),
     "member": N_("Member"),
     "nas": N_("NAS device"),
+    "notice": N_("Notice"),
+    "notice_text": N_("Text of a notice"),
     "operator": N_("Operator"),
     "parameters": N_("Parameters"),
     "plan": N_("Plan"),
@@ -207,6 +219,7 @@ NOUNS: Mapping[str, str] = {
     "session": N_("Session"),
     "tenant": N_("Tenant"),
     "trace": N_("Trace"),
+    "webhook": N_("Webhook"),
 }
 ACTIONS: Mapping[str, str] = {
     "account.add": N_("Topped up an account's traffic or time"),
@@ -242,6 +255,10 @@ ACTIONS: Mapping[str, str] = {
     "nas.enable": N_("Enabled a device"),
     "nas.secret": N_("Looked at a shared secret"),
     "nas.update": N_("Changed a device"),
+    "notice.resend": N_("Sent a notice again"),
+    "notice_text.create": N_("Wrote the text of a notice"),
+    "notice_text.delete": N_("Went back to the default text of a notice"),
+    "notice_text.update": N_("Changed the text of a notice"),
     "operator.create": N_("Added an operator"),
     "operator.delete": N_("Deleted an operator"),
     "operator.own_password": N_("Changed the own password"),
@@ -265,6 +282,8 @@ ACTIONS: Mapping[str, str] = {
     "tenant.move": N_("Moved a tenant to another pool"),
     "tenant.stopped": N_("Stopped a tenant"),
     "trace.start": N_("Began to trace packets"),
+    "webhook.rotate": N_("Made a new secret of the webhook"),
+    "webhook.update": N_("Changed the webhook"),
     "trace.stop": N_("Stopped tracing packets"),
 }
 

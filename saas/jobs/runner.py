@@ -17,8 +17,10 @@ from saas.jobs.accounting import Accounting
 from saas.jobs.kicks import kick_oldest
 from saas.jobs.notes import keep_notes
 from saas.jobs.overdue import Overdue
+from saas.jobs.scheduled import Scheduler
 from saas.tenants import health
 from saas.tenants.first_logins import begin_terms
+from saas.tenants.outbox import send_due
 from saas.tenants.scope import PlatformScope
 
 log = logging.getLogger(__name__)
@@ -51,6 +53,8 @@ def all_jobs() -> list[Job]:
         Job("slots", 15, accounting.check_slots),
         Job("overdue_sessions", 10, Overdue().end),
         Job("first_logins", 15, begin_terms),
+        Job("scheduled", 5, Scheduler().run_due),
+        Job("notices", 2, send_due),
     ]
 
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import Field
 
@@ -46,7 +46,8 @@ class Account(billing.Holding):
 
     What it has of its plan is its holding. `terms`: the version of the plan that it keeps (plans.KEPT and "version"),
     None: the present one. `next_plan_id`: what the first purchase after its end is of, "" = the same. `suspended_at`:
-    when its clock was stopped. `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
+    when its clock was stopped. `fallen_at`: when its quota fell to nothing, until that is told (tenants.reminders).
+    `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
     Password and NT hash are sealed for the tenant.
     """
 
@@ -63,6 +64,7 @@ class Account(billing.Holding):
     plan_id: str
     terms: dict[str, Any] | None
     next_plan_id: str
+    fallen_at: NotRequired[datetime | None]
     static_ip: str
     static_ipv6: str
     delegated_prefix: str

@@ -7,7 +7,7 @@ are the operation's.
 from __future__ import annotations
 
 import ipaddress
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -95,6 +95,7 @@ def _money(value: Any) -> Any:
 Line = Annotated[str, StringConstraints(max_length=64), AfterValidator(_plain), AfterValidator(_no_markup)]
 Name = Annotated[Line, Field(min_length=1)]
 Note = Annotated[str, StringConstraints(max_length=500), AfterValidator(_no_markup)]
+Prose = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_no_markup)]
 Login = Annotated[str, StringConstraints(min_length=2, max_length=64, pattern=r"^[A-Za-z0-9._@+\-]+$")]
 Password = Annotated[str, Field(min_length=6, max_length=128), AfterValidator(_plain)]
 OptionalPassword = Annotated[str, Field(max_length=128), AfterValidator(_plain), AfterValidator(_long_enough)]
@@ -109,4 +110,5 @@ HostName = Annotated[str, StringConstraints(max_length=253, pattern=_HOST_NAME, 
 Money = Annotated[int, BeforeValidator(_money), Field(ge=0, le=10**12, json_schema_extra={"widget": "money"})]
 Username = Annotated[Login, StringConstraints(to_lower=True)]
 Email = Annotated[EmailStr, StringConstraints(max_length=128, to_lower=True)]
+OptionalEmail = Email | Literal[""]
 Mobile = Annotated[str, StringConstraints(max_length=20, pattern=r"^[0-9+\- ]*$")]

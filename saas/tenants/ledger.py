@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, Taken
+from saas.tenants import notices
 from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Scope
 from saas.values import new_id, normal_username, utcnow
@@ -93,6 +94,7 @@ async def post(
             at=utcnow(),
         )
         await tx.db.ledger.insert(entry)
+        await notices.posted(tx, entry, member)
         return entry
 
     try:

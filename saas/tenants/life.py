@@ -44,12 +44,16 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an act does: fields of the account, entries of its member's ledger; `removes` the account altogether."""
+    """What an act does: fields of the account, entries of its member's ledger; `removes` the account altogether.
+
+    `tell` writes what the member is told, of the account as it is then and the name of its plan.
+    """
 
     changes: Mapping[str, Any]
     postings: tuple[Posting, ...] = ()
     note: str = ""
     removes: bool = False
+    tell: Callable[[Scope, Account, str], Awaitable[None]] | None = None
 
 
 class Act(NamedTuple):
@@ -172,7 +176,10 @@ async def _write(tx: Scope, act: Act, case: Case, effect: Effect) -> None:
     if effect.removes:
         await tx.db.accounts.delete(account["_id"])
     else:
-        told["after"] = await tx.db.accounts.update(account["_id"], {"$set": dict(effect.changes)})
+        after: Account = await tx.db.accounts.update(account["_id"], {"$set": dict(effect.changes)})
+        told["after"] = after
+        if effect.tell:
+            await effect.tell(tx, after, case.plan["name"])
     await audit.record(tx, f"account.{act.verb}", account["_id"], **told)
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from pydantic import Field
 
 from saas.i18n import N_
 from saas.store import Update
 from saas.tenants import audit
-from saas.tenants.forms import Form, Line, Mobile, Note
+from saas.tenants.forms import Form, Line, Mobile, Note, OptionalEmail
 from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
 from saas.tenants.scope import Scope
 from saas.values import new_id, utcnow
 
 _BATCH = 500
+LANGUAGES: dict[str, Any] = {"system": N_("Default language"), "zh": "简体中文", "en": "English"}
 
 
 class Member(TypedDict):
@@ -29,6 +30,7 @@ class Member(TypedDict):
     name: str
     mobile: str
     email: str
+    language: Literal["system", "zh", "en"]  # of what is told to it; "system": the tenant's
     note: str
     password_hash: str | None
     balance: int
@@ -43,6 +45,10 @@ class MemberForm(Form):
 
     name: Line = Field(default="", title=N_("Real name"))
     mobile: Mobile = Field(default="", title=N_("Mobile"))
+    email: OptionalEmail = Field(default="", title=N_("E-mail"), description=N_("Notices are sent here."))
+    language: Literal["system", "zh", "en"] = Field(
+        default="system", title=N_("Language of notices"), json_schema_extra={"labels": LANGUAGES}
+    )
     note: Note = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
 
 
@@ -58,6 +64,7 @@ def new_member(login: str, *, name: str, mobile: str, note: str, password_hash: 
         "name": name,
         "mobile": mobile,
         "email": "",
+        "language": "system",
         "note": note,
         "password_hash": password_hash,
         "balance": 0,

@@ -16,6 +16,7 @@ from saas.errors import Unavailable
 from saas.store import Update
 from saas.tenants.accounting import Row
 from saas.tenants.scope import PlatformScope
+from saas.values import utcnow
 
 FIELDS = ("octets_left", "seconds_left", "plan_id", "terms.counted")  # of an account
 _LEFT = {"octets": "octets_left", "seconds": "seconds_left"}
@@ -85,9 +86,11 @@ async def _write(
     for account_id, amounts in taken.items():
         account = accounts[account_id]
         minus = {_LEFT[name]: -amount for name, amount in amounts.items() if amount}
-        if minus:
-            updates.append(Update({"_id": account_id}, {"$inc": minus}))
-        if any(account[left] > 0 >= account[left] + change for left, change in minus.items()):
+        change: dict[str, Any] = {"$inc": minus}
+        if any(account[left] > 0 >= account[left] + amount for left, amount in minus.items()):
             fallen.add((account["tenant_id"], account["username"]))
+            change["$set"] = {"fallen_at": utcnow()}  # for whoever tells the subscriber (reminders.py)
+        if minus:
+            updates.append(Update({"_id": account_id}, change))
     await ps.db.accounts.bulk(updates, ordered=False)
     return fallen

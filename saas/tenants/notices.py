@@ -1,9 +1,27 @@
-"""What is told to people by mail, in their language."""
+"""What is told to subscribers, each thing once: the outbox, and what is written into it.
+
+A notice is a row, unique by what it is about and by its occasion, written in the transaction of what caused it where
+there is one. `outbox.py` sends it: to the member's mail address and to the tenant's webhook, as far as there are such.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypedDict
+
+from saas.errors import Conflict
 from saas.i18n import N_, Reader
-from saas.tenants.scope import PlatformScope
+from saas.store import Update
+from saas.tenants import audit
+from saas.tenants.notices_texts import sample
+from saas.tenants.paging import ListQuery, Page, page
+from saas.tenants.scope import PlatformScope, Scope
+from saas.values import new_id, utcnow
+
+CHANNELS: Final[Mapping[str, str]] = {"mail": N_("Mail"), "webhook": N_("Webhook")}
+_PARTICULARS = ("agent_id", "login", "name", "email", "language")
 
 _CODE_SUBJECT = N_("Your OpenPNS code is {code}")
 _CODE_TEXT = N_(
@@ -11,7 +29,212 @@ _CODE_TEXT = N_(
 )
 
 
+class Notice(TypedDict):
+    """`kind` is one of KINDS; `subject` the id of what it is about (an account, a member), `subject_name` its name.
+
+    `occasion` tells one of the same subject from another, for instance the moment of expiry. `facts` are what its text
+    can name: minor units, UTC. `channel` is one of CHANNELS, `to` the address. `state`: "waiting", then "sent" or
+    "failed". `tries`: how many were begun; `next_at`: when the next may begin. `error`: why the last one failed, a
+    code, with `answer`, what the other side said.
+    """
+
+    _id: str
+    tenant_id: str
+    member_id: str
+    agent_id: str | None
+    kind: str
+    subject: str
+    subject_name: str
+    occasion: str
+    channel: str
+    to: str
+    language: str
+    facts: Mapping[str, Any]
+    state: str
+    tries: int
+    next_at: datetime
+    sent_at: datetime | None
+    error: str
+    answer: str
+    version: int
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """Something to tell a member; the fields are as in Notice."""
+
+    member_id: str
+    subject: str
+    subject_name: str
+    occasion: str
+    facts: Mapping[str, Any]
+
+
 async def signup_code(ps: PlatformScope, to: str, code: str, locale: str) -> None:
     """The code that proves a mail address."""
     say = Reader.of(locale)
     await ps.services.mailer.send(to, say(_CODE_SUBJECT, code=code), say(_CODE_TEXT, code=code))
+
+
+async def tell(scope: Scope, kind: str, news: Sequence[News]) -> int:
+    """Write notices of a kind into the outbox, each once however often it is told; how many there are now.
+
+    Call it in the transaction of what caused them. Whoever has no way to be told is left out.
+    """
+    mailed = kind in scope.tenant["parameters"]["notice_mail"]
+    if not news or scope.tenant["status"] != "active" or not (mailed or _webhook(scope)):
+        return 0
+    ids = sorted({each.member_id for each in news})
+    found = await scope.db.members.find({"_id": {"$in": ids}}, limit=len(ids), fields=_PARTICULARS)
+    members = {member["_id"]: member for member in found}
+    updates = [
+        Update(key, {"$setOnInsert": row}, upsert=True)
+        for each in news
+        if each.member_id in members
+        for key, row in _rows(scope, kind, each, members[each.member_id])
+    ]
+    return await scope.db.notices.bulk(updates, ordered=False)
+
+
+def _rows(
+    scope: Scope, kind: str, news: News, member: Mapping[str, Any]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """The key and the rest of a row for each way to tell the member."""
+    own = scope.tenant["parameters"]["locale"]
+    language = own if member["language"] == "system" else member["language"]
+    facts = {"name": member["name"] or member["login"], "member": member["login"], **news.facts}
+    mail = member["email"] if kind in scope.tenant["parameters"]["notice_mail"] else ""
+    found = []
+    for channel, to in (("mail", mail), ("webhook", _webhook(scope))):
+        if to:
+            key = {"kind": kind, "subject": news.subject, "occasion": news.occasion, "channel": channel}
+            row = _row(member["_id"], member["agent_id"], news.subject_name, to, language, facts)
+            found.append((key, row))
+    return found
+
+
+def _webhook(scope: Scope) -> str:
+    """Where the tenant's own program listens, "" for nowhere."""
+    return str((scope.tenant.get("webhook") or {}).get("url", ""))
+
+
+def _row(
+    member_id: str, agent_id: str | None, name: str, to: str, language: str, facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A row that waits, but for its key."""
+    now = utcnow()
+    return {
+        "_id": new_id("ntc"),
+        "member_id": member_id,
+        "agent_id": agent_id,
+        "subject_name": name,
+        "to": to,
+        "language": language,
+        "facts": dict(facts),
+        "state": "waiting",
+        "tries": 0,
+        "next_at": now,
+        "sent_at": None,
+        "error": "",
+        "answer": "",
+        "version": 1,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+async def tell_me(scope: Scope, kind: str, language: str) -> Notice:
+    """Write a notice of a kind to the actor, with made-up facts, by the way that all take.
+
+    Conflict("no_mail_address"): only the cloud account is known to have one.
+    """
+    if scope.actor.kind != "owner":
+        raise Conflict("no_mail_address")
+    return await _try_out(scope, kind, "mail", scope.actor.name, language)
+
+
+async def tell_webhook(scope: Scope, kind: str) -> Notice:
+    """Write a notice of a kind to the webhook, with made-up facts. Conflict("no_webhook") where there is none."""
+    if not _webhook(scope):
+        raise Conflict("no_webhook")
+    return await _try_out(scope, kind, "webhook", _webhook(scope), scope.tenant["parameters"]["locale"])
+
+
+async def _try_out(scope: Scope, kind: str, channel: str, to: str, language: str) -> Notice:
+    key = {"kind": kind, "subject": scope.actor.id, "occasion": new_id("try"), "channel": channel}
+    row = _row("", None, scope.actor.name, to, language, {**sample(kind, utcnow()), "test": True})
+    notice: Notice = await scope.db.notices.insert({**key, **row})
+    return notice
+
+
+async def suspended(scope: Scope, account: Mapping[str, Any], plan_name: str) -> None:
+    """Tell of a suspension, in its transaction; `account` is the row as it is then."""
+    facts = {"account": account["username"], "plan": plan_name}
+    news = News(account["member_id"], account["_id"], account["username"], str(account["version"]), facts)
+    await tell(scope, "suspended", [news])
+
+
+async def posted(scope: Scope, entry: Mapping[str, Any], member: Mapping[str, Any]) -> None:
+    """Tell of a ledger entry, in its transaction: of a payment, and of a balance that falls below the tenant's limit.
+
+    What came in by the same operation was never meant to stay: keys of one operation share what stands before the last
+    colon, and the balance is compared with what it was before all of them.
+    """
+    if not (member["email"] or _webhook(scope)):
+        return
+    facts = {"balance": entry["after"], "amount": entry["amount"], "at": entry["at"]}
+    news = News(member["_id"], member["_id"], member["login"], entry["key"], facts)
+    limit = scope.tenant["parameters"]["notice_balance"]
+    if entry["kind"] == "payment" and entry["amount"] > 0:
+        await tell(scope, "payment", [news])
+    elif entry["amount"] < 0 and entry["after"] < limit <= await _before_operation(scope, entry):
+        await tell(scope, "balance_low", [news])
+
+
+async def _before_operation(scope: Scope, entry: Mapping[str, Any]) -> int:
+    operation, colon, _ = entry["key"].rpartition(":")
+    if not colon:
+        return int(entry["before"])
+    filter = {"key": {"$gte": f"{operation}:", "$lt": f"{operation};"}, "member_id": entry["member_id"]}
+    rows = await scope.db.ledger.find(filter, sort=[("key", 1)], limit=100, fields=["amount"])
+    return int(entry["after"]) - sum(row["amount"] for row in rows)
+
+
+async def listing(scope: Scope, query: ListQuery) -> Page:
+    """Notices, newest first. Filters: `kind`, `state`, `member_id`; `q` is the name of an account or member."""
+    wanted = ("kind", "state", "member_id")
+    filter: dict[str, Any] = {name: query.filters[name] for name in wanted if query.filters.get(name)}
+    if query.q:
+        filter["subject_name"] = query.q.lower()
+    return await page(scope.db.notices, filter, query)
+
+
+async def get(scope: Scope, notice_id: str) -> Notice:
+    """One notice. NotFound."""
+    notice: Notice = await scope.db.notices.get(notice_id)
+    return notice
+
+
+async def resend(scope: Scope, notice_id: str) -> Notice:
+    """Send a notice again, to the member's present address. NotFound; Conflict while it waits to be sent anyway."""
+
+    async def write(tx: Scope) -> Notice:
+        before = await get(tx, notice_id)
+        if before["state"] == "waiting":
+            raise Conflict("notice_waits")
+        address = await _present_address(tx, before) or before["to"]
+        anew = {"state": "waiting", "tries": 0, "next_at": utcnow(), "to": address}
+        notice: Notice = await tx.db.notices.update(notice_id, {"$set": anew}, version=before["version"])
+        await audit.record(tx, "notice.resend", notice_id, name=notice["subject_name"])
+        return notice
+
+    return await scope.transaction(write)
+
+
+async def _present_address(scope: Scope, notice: Notice) -> str:
+    if notice["channel"] == "webhook":
+        return _webhook(scope)
+    member = await scope.db.members.one({"_id": notice["member_id"]}, ["email"])
+    return str(member["email"]) if member else ""

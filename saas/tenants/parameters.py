@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 
 from saas.i18n import N_
 from saas.tenants import audit
-from saas.tenants.forms import Form, Name
+from saas.tenants.forms import Form, Money, Name
+from saas.tenants.notices_texts import KINDS
 from saas.tenants.platform import Tenant
 from saas.tenants.scope import Scope
 
@@ -25,6 +26,10 @@ def _zone(name: str) -> str:
     if name not in available_timezones():
         raise PydanticCustomError("bad_choice", "bad choice")
     return name
+
+
+_NOTICES = N_("Notices")
+NoticeKind = Literal["expiring", "expired", "quota_used", "balance_low", "payment", "suspended"]
 
 
 class ParametersForm(Form):
@@ -76,6 +81,26 @@ class ParametersForm(Form):
         default=False,
         title=N_("Show account passwords"),
         description=N_("Operators with the right to it may read an account's password. Each look is logged."),
+    )
+    notice_mail: list[NoticeKind] = Field(
+        default=[],
+        title=N_("Told by mail"),
+        description=N_("What subscribers with a mail address are written of."),
+        json_schema_extra={"group": _NOTICES, "labels": {key: kind.title for key, kind in KINDS.items()}},
+    )
+    notice_days: int = Field(
+        default=3,
+        ge=0,
+        le=30,
+        title=N_("Days before expiry"),
+        description=N_("So many days before a plan ends its subscriber is told, at 9:00. 0: never."),
+        json_schema_extra={"group": _NOTICES},
+    )
+    notice_balance: Money = Field(
+        default=0,
+        title=N_("Low balance below"),
+        description=N_("When a charge lets a balance fall below this, the member is told. 0: never."),
+        json_schema_extra={"widget": "money", "group": _NOTICES},
     )
 
 

@@ -15,6 +15,7 @@ from saas.i18n import N_, Reader
 from saas.permissions import PRESETS
 from saas.tenants import audit
 from saas.tenants.forms import Email, Form, Name, Password
+from saas.tenants.notices_texts import KINDS
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import new_id, utcnow
@@ -50,7 +51,11 @@ TIERS = {tier.key: tier for tier in (Tier("free", N_("Free"), 3, 50, 2), Tier("b
 
 
 class Parameters(TypedDict):
-    """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en"."""
+    """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en".
+
+    `notice_mail`: the kinds of notices (notices_texts.KINDS) that go by mail; `notice_days`: how many before expiry, 0
+    none; `notice_balance`: minor units below which a balance is low.
+    """
 
     system_name: str
     locale: str
@@ -62,6 +67,9 @@ class Parameters(TypedDict):
     guard_attempts: int
     guard_window: int
     show_password: bool
+    notice_mail: list[str]
+    notice_days: int
+    notice_balance: int
 
 
 class Tenant(TypedDict):
@@ -80,6 +88,7 @@ class Tenant(TypedDict):
     pool: str
     former_pools: NotRequired[list[Any]]
     parameters: Parameters
+    webhook: NotRequired[Any]  # see webhooks.Webhook
     version: int
     created_at: datetime
     updated_at: datetime
@@ -159,6 +168,9 @@ async def create_tenant(
             guard_attempts=10,
             guard_window=600,
             show_password=False,
+            notice_mail=sorted(KINDS),
+            notice_days=3,
+            notice_balance=0,
         ),
         version=1,
         created_at=now,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from saas.kv import Change, Kv, TenantKv
-from saas.outbound import Mailer
+from saas.outbound import Mailer, Poster
 from saas.permissions import ALL, Permission
 from saas.security import Keys
 from saas.store import Database, Store
@@ -46,6 +46,7 @@ class Services:
     keys: Keys
     mailer: Mailer = field(default_factory=Mailer)
     slots: Kv | None = None
+    poster: Poster = field(default_factory=Poster)
 
     @property
     def counting(self) -> Kv:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.tenants import billing, ledger
+from saas.tenants import billing, ledger, notices
 from saas.tenants.forms import Form, Login, Money, Note
 from saas.tenants.ledger import Posting
 from saas.tenants.life import Act, Case, Effect, refuse
@@ -44,7 +44,8 @@ class CloseForm(Form):
 
 async def _suspend(scope: Scope, case: Case, form: NoteForm) -> Effect:
     refuse(case, "suspended", "closed")
-    return Effect({"status": "suspended", "suspended_at": case.at}, note=form.note)
+    changes = {"status": "suspended", "suspended_at": case.at}
+    return Effect(changes, note=form.note, tell=notices.suspended)
 
 
 async def _resume(scope: Scope, case: Case, form: Form) -> Effect:

@@ -60,10 +60,25 @@ async def test_a_member_is_changed_and_found_by_it(boss: Browser, admin: str, me
     assert (await scope.db.members.get(member_id))["name"] == "Alice Li"
 
 
+async def test_a_member_gets_and_loses_a_mail_address(boss: Browser, admin: str, member_id: str, scope: Scope) -> None:
+    path = f"{admin}/members/{member_id}"
+    fields = {"name": "Alice", "email": "Alice@Example.com", "language": "en"}
+    assert (await boss.post(f"{path}/edit", fields)).code == 303
+    member = await scope.db.members.get(member_id)
+    assert (member["email"], member["language"]) == ("alice@example.com", "en")
+    assert "alice@example.com" in text(await boss.get(path)) and "alice@example.com" in text(
+        await boss.get(f"{path}/edit")
+    )
+    assert "This is not an e-mail address." in text(await boss.post(f"{path}/edit", {"email": "alice@"}, **EN))
+    assert (await boss.post(f"{path}/edit", {"name": "Alice"})).code == 303
+    assert (await scope.db.members.get(member_id))["email"] == ""
+
+
 async def test_bad_input_is_told_at_the_field(boss: Browser, admin: str, member_id: str, scope: Scope) -> None:
     async def rows() -> Any:
         return await scope.db.members.get(member_id)
 
-    good = {"name": "Alice", "mobile": "", "note": ""}
+    good = {"name": "Alice", "mobile": "", "email": "", "language": "system", "note": ""}
     bad = {"name": ["x" * 65, HTML, "a\nb"], "mobile": ["abc", "1" * 21, HTML], "note": ["x" * 501, HTML]}
+    bad |= {"email": ["alice", "a@b", "a@example.com\nBcc: b@example.com"], "language": ["fr"]}
     await refuse(boss, f"{admin}/members/{member_id}/edit", good, bad, rows)

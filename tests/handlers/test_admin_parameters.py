@@ -24,6 +24,9 @@ GOOD = {
     "guard_attempts": "0",
     "guard_window": "900",
     "show_password": "1",
+    "notice_mail": ["expiring", "payment"],
+    "notice_days": "7",
+    "notice_balance": "5.00",
 }
 
 
@@ -52,6 +55,9 @@ async def test_the_parameters_are_changed(ps: PlatformScope, own: tuple[Scope, B
         "guard_attempts": 0,
         "guard_window": 900,
         "show_password": True,
+        "notice_mail": ["expiring", "payment"],
+        "notice_days": 7,
+        "notice_balance": 500,
     }
     page = text(await owner.get(url, Accept_Language="en"))
     assert "The parameters are saved." in page and 'value="Acme Broadband"' in page

@@ -10,7 +10,7 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import certificates, login, operators, traces
+from saas.tenants import certificates, login, notices, operators, traces
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
 from saas.tenants.journal import Group
@@ -38,6 +38,7 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "log": audit[0]["_id"],
         "members": business.account["member_id"],
         "nas": business.nas["_id"],
+        "notices": (await notices.tell_me(business.scope, "expiring", "en"))["_id"],
         "operators": business.operator["_id"],
         "plans": business.plan["_id"],
         "sessions": await _session(ps, business),

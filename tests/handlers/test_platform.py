@@ -11,8 +11,9 @@ import pytest
 
 from saas.handlers.words import UNKNOWN_CAUSES
 from saas.radius import identify
-from saas.tenants import engines, health, login, platform, refusals
+from saas.tenants import engines, health, login, platform, refusals, schedules
 from saas.tenants.scope import PlatformScope
+from saas.values import utcnow
 from tests.browser import Browser, text
 from tests.world import PASSWORD, World, make_business
 
@@ -84,7 +85,7 @@ def test_there_are_words_for_whatever_the_engine_says_of_unknown_devices() -> No
 
 async def test_the_jobs_and_what_waits_for_them(staff: Browser, ps: PlatformScope) -> None:
     await health.beat(ps, health.Beat("notes", "here:1", time.time(), 0.1, 1234, "ValueError: <once>"))
-    shown = text(await staff.get("/platform/engines", **EN))
+    shown = text(await staff.get("/platform/jobs", **EN))
     for words in (
         "Keep refusals, unknown devices and learnt lines",
         "here:1",
@@ -93,6 +94,20 @@ async def test_the_jobs_and_what_waits_for_them(staff: Browser, ps: PlatformScop
         "wait to be applied",
     ):
         assert words in shown
+
+
+async def test_the_jobs_of_each_tenant_failed_ones_first(staff: Browser, ps: PlatformScope, cast: World) -> None:
+    now = utcnow()
+    await schedules.enrol(ps, now)
+    ran = {"last_at": now, "took": 1.234, "failures": 2, "error": "ValueError: no <b>"}
+    await cast.zeta.scope.db.schedules.update_one({"job": "day_sums"}, {"$set": ran})
+    shown = text(await staff.get("/platform/jobs", **EN))
+    for words in ("Reckon the sums of the day", "daily at 00:10", "ValueError: no &lt;b&gt;", "1.23", "Failed"):
+        assert words in shown, words
+    assert shown.index(f">{cast.zeta.slug}<") < shown.index("Waiting")
+    one = text(await staff.get(f"/platform/jobs?job=day_sums&q={cast.zeta.slug}", **EN))
+    assert f">{cast.zeta.slug}<" in one and f">{cast.acme.slug}<" not in one
+    assert f"{cast.zeta.slug},failed" in text(await staff.get("/platform/jobs?format=csv", **EN))
 
 
 async def test_the_engines_of_every_pool(staff: Browser, ps: PlatformScope) -> None:
@@ -119,7 +134,7 @@ async def test_unknown_devices(staff: Browser, ps: PlatformScope) -> None:
 
 
 async def test_a_tenants_owner_finds_no_platform(owner: Browser, cast: World) -> None:
-    for path in ("", f"/tenants/{cast.acme.id}", "/engines", "/unknown", "/log"):
+    for path in ("", f"/tenants/{cast.acme.id}", "/engines", "/unknown", "/jobs", "/log"):
         assert (await owner.get(f"/platform{path}")).code == 303, path
     assert (await owner.post(f"/platform/tenants/{cast.zeta.id}/stop", {"confirm": cast.zeta.slug})).code == 303
 

@@ -25,7 +25,13 @@ async def make_tenant(ps: PlatformScope, *, pool: str = "shared", interim_interv
         "owner_id": "own_1",
         "status": "active",
         "pool": pool,
-        "parameters": {"interim_interval": interim_interval, "max_session_time": 86400, "timezone": "Asia/Shanghai"},
+        "parameters": {
+            "interim_interval": interim_interval,
+            "max_session_time": 86400,
+            "timezone": "Asia/Shanghai",
+            "notice_mail": [],
+            "notice_days": 3,
+        },
     }
     await ps.db.tenants.insert(tenant)
     return ps.enter(tenant, ps.actor)

@@ -90,6 +90,7 @@ async def test_it_may_fall_below_zero_and_the_engines_are_told_once(ps: Platform
     await asyncio.gather(listener, return_exceptions=True)
     assert [change[2] for change in told] == ["alice", "last"]
     assert await left(scope, account) == (150 - 330, None)
+    assert (await scope.db.accounts.get(account))["fallen_at"], "so that the subscriber is told"
 
 
 async def test_a_session_whose_account_is_found_later_takes_all_of_it(ps: PlatformScope, scope: Scope) -> None:

@@ -5,52 +5,35 @@ from __future__ import annotations
 import email
 import re
 import secrets
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from email.message import Message
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiosmtpd.controller import Controller
 
 from saas.errors import Conflict, Invalid, Limit, NotFound, Taken, Unavailable
 from saas.outbound import Mailer
 from saas.tenants import login, operators, platform, signup
 from saas.tenants.scope import PlatformScope, Services, platform_scope
 from saas.tenants.signup import CodeForm, SignupForm
+from tests.postbox import Postbox, postbox
 from tests.support import free_ports
 
 
-@dataclass
-class Postbox:
-    """Takes every mail."""
-
-    mails: list[Message] = field(default_factory=list)
-
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        self.mails.append(email.message_from_bytes(envelope.content))
-        return "250 OK"
-
-    def code(self) -> str:
-        payload = self.mails[-1].get_payload(decode=True)
-        assert isinstance(payload, bytes)
-        found = re.search(r"\d{6}", payload.decode())
-        assert found
-        return found.group()
-
-
 @pytest.fixture
-async def post(ps: PlatformScope) -> AsyncIterator[tuple[PlatformScope, Postbox]]:
+def post(ps: PlatformScope) -> Iterator[tuple[PlatformScope, Postbox]]:
     """The platform with a mail server, and that server's box."""
-    box = Postbox()
-    (port,) = free_ports(1)
-    server = Controller(box, hostname="127.0.0.1", port=port)
-    server.start()
-    mailer = Mailer(f"smtp://127.0.0.1:{port}", "no-reply@example.com")
-    services = ps.services
-    yield platform_scope(Services(services.store, services.kv, services.keys, mailer)), box
-    server.stop()
+    with postbox() as box:
+        mailer = Mailer(box.url, "no-reply@example.com")
+        services = ps.services
+        yield platform_scope(Services(services.store, services.kv, services.keys, mailer)), box
+
+
+def _code_of(box: Postbox) -> str:
+    """The code in the newest mail."""
+    found = re.search(r"\d{6}", box.mails[-1].get_content())
+    assert found
+    return found.group()
 
 
 def _form(**values: str) -> SignupForm:
@@ -73,7 +56,7 @@ async def test_the_code_of_the_mail_makes_account_and_tenant(post: tuple[Platfor
     pending = await _start(ps, form)
     assert await platform.tenant_by_slug(ps, form.slug) is None
     assert box.mails[-1]["To"] == form.email and await signup.pending_email(ps, pending) == form.email
-    session, tenant = await signup.confirm(ps, pending, CodeForm(code=box.code()), address="192.0.2.8")
+    session, tenant = await signup.confirm(ps, pending, CodeForm(code=_code_of(box)), address="192.0.2.8")
     assert (tenant["slug"], tenant["tier"], tenant["owner_id"]) == (form.slug, "free", session.actor.id)
     assert await login.session(ps, await login.open_session(ps, session), "192.0.2.8") == session
     assert tenant["parameters"]["locale"] == "en"
@@ -81,7 +64,7 @@ async def test_the_code_of_the_mail_makes_account_and_tenant(post: tuple[Platfor
     scope = await login.scope_of(ps, session, tenant)
     assert scope is not None and len(await operators.groups(scope)) == 4
     with pytest.raises(NotFound):
-        await signup.confirm(ps, pending, CodeForm(code=box.code()))
+        await signup.confirm(ps, pending, CodeForm(code=_code_of(box)))
 
 
 async def test_a_wrong_code_makes_nothing_and_guessing_ends(post: tuple[PlatformScope, Postbox]) -> None:
@@ -90,31 +73,31 @@ async def test_a_wrong_code_makes_nothing_and_guessing_ends(post: tuple[Platform
     pending = await _start(ps, form)
     for _ in range(10):
         with pytest.raises(Invalid):
-            await signup.confirm(ps, pending, _other(box.code()))
+            await signup.confirm(ps, pending, _other(_code_of(box)))
     with pytest.raises(NotFound):
-        await signup.confirm(ps, pending, CodeForm(code=box.code()))
+        await signup.confirm(ps, pending, CodeForm(code=_code_of(box)))
     assert await platform.tenant_by_slug(ps, form.slug) is None
 
 
 async def test_a_new_code_voids_the_old_one_and_mails_are_few(post: tuple[PlatformScope, Postbox]) -> None:
     ps, box = post
     pending = await _start(ps, _form())
-    first = box.code()
+    first = _code_of(box)
     for _ in range(4):
         await signup.resend(ps, pending)
     with pytest.raises(Limit):
         await signup.resend(ps, pending)
     assert len(box.mails) == 5
-    if first != box.code():
+    if first != _code_of(box):
         with pytest.raises(Invalid):
             await signup.confirm(ps, pending, CodeForm(code=first))
-    await signup.confirm(ps, pending, CodeForm(code=box.code()))
+    await signup.confirm(ps, pending, CodeForm(code=_code_of(box)))
 
 
 async def test_names_and_addresses_in_use_are_told_at_once(post: tuple[PlatformScope, Postbox]) -> None:
     ps, box = post
     form = _form()
-    await signup.confirm(ps, await _start(ps, form), CodeForm(code=box.code()))
+    await signup.confirm(ps, await _start(ps, form), CodeForm(code=_code_of(box)))
     for values, name in (({"slug": form.slug}, "slug"), ({"email": form.email}, "email")):
         with pytest.raises(Taken) as taken:
             await _start(ps, _form(**values))
@@ -127,10 +110,10 @@ async def test_two_sign_ups_for_one_name_make_one_tenant(post: tuple[PlatformSco
     ps, box = post
     form = _form()
     first = await _start(ps, form)
-    first_code = box.code()
+    first_code = _code_of(box)
     rival = _form(slug=form.slug)
     second = await _start(ps, rival)
-    second_code = box.code()
+    second_code = _code_of(box)
     await signup.confirm(ps, first, CodeForm(code=first_code))
     with pytest.raises(Taken):
         await signup.confirm(ps, second, CodeForm(code=second_code))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from saas.handlers.base import Handler
 from saas.handlers.lists import Column, Filter, ListPage
-from saas.handlers.reports import JOB_COLUMNS, POOL_COLUMNS, engine_rows, job_rows
+from saas.handlers.reports import POOL_COLUMNS, engine_rows
 from saas.handlers.routes import SIGNED_IN, Menu, Route
 from saas.handlers.words import UNKNOWN_CAUSES
 from saas.i18n import N_
-from saas.tenants import engines, health, journal, refusals
+from saas.tenants import engines, refusals
 from saas.tenants.paging import ListQuery, Page
 
 
@@ -22,9 +22,6 @@ class Engines(Handler):
             N_("RADIUS engines"),
             engines=engine_rows(self.reader, await engines.listing(self.ps)),
             columns=POOL_COLUMNS,
-            jobs=job_rows(await health.beats(self.ps)),
-            job_columns=JOB_COLUMNS,
-            backlog=await journal.backlog(self.ps),
         )
 
 

@@ -1,0 +1,109 @@
+"""What subscribers are told because time has passed or a quota has ended: found by an index, so that accounts with
+nothing to tell cost nothing. Each of these is a job of saas.jobs.scheduled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from saas.store import Update
+from saas.tenants import notices
+from saas.tenants.notices import News
+from saas.tenants.schedules import Occasion
+from saas.tenants.scope import Scope
+from saas.values import from_epoch
+
+_BATCH = 500
+_EVER = from_epoch(0)
+
+
+async def tell_expiring(scope: Scope, run: Occasion) -> int:
+    """Tell whose plan ends within the tenant's days of notice; how many are told of. Once for each date of expiry."""
+    parameters = scope.tenant["parameters"]
+    days, zone = parameters["notice_days"], ZoneInfo(parameters["timezone"])
+    today = run.now.astimezone(zone).date()
+    until = datetime.combine(today + timedelta(days=days + 1), time(), zone)
+
+    def left(account: Mapping[str, Any]) -> dict[str, Any]:
+        return {"days": (account["expires_at"].astimezone(zone).date() - today).days}
+
+    told = 0
+    if days:
+        async for rows in _portions(scope, "expires_at", run.now, until):
+            told += await _tell(scope, "expiring", _normal(rows), "expires_at", left)
+    return told
+
+
+async def tell_expired(scope: Scope, run: Occasion) -> int:
+    """Tell whose plan has ended since the last run; how many are told of."""
+    told = 0
+    async for rows in _portions(scope, "expires_at", run.since, run.now):
+        told += await _tell(scope, "expired", _normal(rows), "expires_at")
+    return told
+
+
+async def tell_used_up(scope: Scope, run: Occasion) -> int:
+    """Tell whose quota sessions have used up (metering writes the moment into the account); how many are told of.
+
+    Who has got a new quota meanwhile is told nothing.
+    """
+    told = 0
+    async for rows in _portions(scope, "fallen_at", _EVER, run.now):
+        told += await _tell(scope, "quota_used", [row for row in rows if _nothing_left(row)], "fallen_at")
+        seen = [{"_id": row["_id"], "fallen_at": row["fallen_at"]} for row in rows]
+        await scope.db.accounts.bulk([Update(each, {"$set": {"fallen_at": None}}) for each in seen])
+    return told
+
+
+def _normal(accounts: Sequence[Any]) -> list[Any]:
+    return [account for account in accounts if account["status"] == "normal"]
+
+
+def _nothing_left(account: Mapping[str, Any]) -> bool:
+    return any(account[left] is not None and account[left] <= 0 for left in ("octets_left", "seconds_left"))
+
+
+async def _tell(
+    scope: Scope,
+    kind: str,
+    accounts: Sequence[Mapping[str, Any]],
+    moment: str,
+    more: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda account: {},
+) -> int:
+    """Tell of some accounts; their occasion is the time in the field `moment`, and `more` makes further facts."""
+    plans = await _plan_names(scope, accounts)
+    news = []
+    for row in accounts:
+        facts = {"account": row["username"], "plan": plans.get(row["plan_id"], ""), "expires": row["expires_at"]}
+        occasion = row[moment].isoformat()
+        news.append(News(row["member_id"], row["_id"], row["username"], occasion, {**facts, **more(row)}))
+    return await notices.tell(scope, kind, news)
+
+
+async def _portions(scope: Scope, field: str, since: datetime, until: datetime) -> AsyncIterator[Sequence[Any]]:
+    """The accounts whose `field` lies from `since` on and before `until`, so that runs that touch see each once.
+
+    Many plans end at the same second of a day: more than a portion of one moment goes by id. Nothing else is asked of
+    the store, and both bounds are given: not every server answers more than that from the index.
+    """
+    while True:
+        within = {field: {"$gte": since, "$lt": until}}
+        rows = await scope.db.accounts.find(within, sort=[(field, 1), ("_id", 1)], limit=_BATCH)
+        more = len(rows) == _BATCH
+        while rows:
+            yield rows
+            since = rows[-1][field]
+            same = {field: since, "_id": {"$gt": rows[-1]["_id"]}}
+            rows = await scope.db.accounts.find(same, sort=[("_id", 1)], limit=_BATCH) if more else []
+        if not more:
+            return
+        since += timedelta(milliseconds=1)  # the store keeps no less
+
+
+async def _plan_names(scope: Scope, accounts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    ids = sorted({account["plan_id"] for account in accounts})
+    rows = await scope.db.plans.find({"_id": {"$in": ids}}, limit=len(ids), fields=["name"]) if ids else []
+    return {row["_id"]: row["name"] for row in rows}
