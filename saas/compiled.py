@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -50,15 +51,18 @@ MODULES: Final = (
 )
 
 
-def files() -> list[Path]:
-    """The sources of the modules."""
-    return [HERE.joinpath(*name.split(".")).with_suffix(".py") for name in MODULES]
+EXTENSIONS: Final = ("radius.datagrams",)  # modules that C takes the place of: system calls that Python does not have
+
+
+def files(names: Iterable[str] = MODULES, suffix: str = ".py") -> list[Path]:
+    """The sources of modules."""
+    return [HERE.joinpath(*name.split(".")).with_suffix(suffix) for name in names]
 
 
 def stamp() -> str:
     """A digest of what runs the sources, and of all of them: constants of other modules are compiled in."""
     digest = hashlib.sha256(sys.version.encode())
-    for path in sorted(HERE.rglob("*.py")):
+    for path in sorted([*HERE.rglob("*.py"), *HERE.rglob("*.c")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -23,9 +23,12 @@ CONFIGURATION = "[mypy]\nignore_missing_imports = True\nfollow_imports = silent\
 BUILD = """
 import sys
 from mypyc.build import mypycify
-from setuptools import setup
+from setuptools import Extension, setup
 
-setup(name="compiled", packages=[], ext_modules=mypycify(sys.argv.pop().split(","), opt_level="3", debug_level="0"))
+modules = mypycify(sys.argv.pop().split(","), opt_level="3", debug_level="0")
+for path in sys.argv.pop().split(","):
+    modules.append(Extension(path.removesuffix(".c").replace("/", "."), [path], extra_compile_args=["-O3", "-Wall"]))
+setup(name="compiled", packages=[], ext_modules=modules)
 """
 
 
@@ -40,8 +43,9 @@ def main() -> int:
         shutil.copytree(compiled.HERE, work / "saas", ignore=shutil.ignore_patterns("__pycache__"))
         (work / "mypy.ini").write_text(CONFIGURATION)
         (work / "build.py").write_text(BUILD)
-        sources = ",".join(str(path.relative_to(ROOT)) for path in compiled.files())
-        command = [sys.executable, "build.py", "-q", "build_ext", "--build-lib", "made", sources]
+        extensions, modules = compiled.files(compiled.EXTENSIONS, ".c"), compiled.files()
+        sources = [",".join(str(path.relative_to(ROOT)) for path in paths) for paths in (extensions, modules)]
+        command = [sys.executable, "build.py", "-q", "build_ext", "--build-lib", "made", *sources]
         done = subprocess.run(command, cwd=work, env={**os.environ, "CFLAGS": "-w"}, capture_output=True, text=True)
         if done.returncode:
             print(done.stdout[-3000:], done.stderr[-3000:], sep="\n", file=sys.stderr)

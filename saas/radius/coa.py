@@ -20,7 +20,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from saas.radius.authenticators import Secret, keyed_request, parse_reply
 from saas.radius.codec import COA_REQUEST, DISCONNECT_REQUEST, BadPacket, Packet, attribute
-from saas.radius.server import DATAGRAM, Address, bind
+from saas.radius.datagrams import DATAGRAM
+from saas.radius.server import Address, bind
 from saas.radius.tracing import Tracer
 from saas.radius.vendors import Speed, change, identification
 from saas.tenants.nas import Device

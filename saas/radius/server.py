@@ -14,9 +14,10 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any, Final
 
+from saas.radius.datagrams import give, take
+
 RECEIVE_BUFFER: Final = 8 * 2**20  # octets asked for; the kernel may grant less (net.core.rmem_max)
 BATCH: Final = 256  # datagrams in one wake-up
-DATAGRAM: Final = 4097  # one octet more than the largest packet
 
 # How a socket is asked to tell the address that a datagram was sent to; IP_PKTINFO is 8 in Linux, Python has no name
 _TELL: Final = {
@@ -24,9 +25,7 @@ _TELL: Final = {
     socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO),
 }
 
-Address = tuple[
-    Any, ...
-]  # host and port first; a wildcard socket adds what it must say to answer from the same address
+Address = tuple[Any, ...]  # host and port first, see datagrams.take
 Datagram = tuple[bytes, Address]
 Receiver = Callable[["Listener", list[Datagram]], None]
 
@@ -39,11 +38,8 @@ class Listener:
         self._receive = receive
         self._socket = bind(host, port)
         self.port: int = self._socket.getsockname()[1]
-        self._receive_one: Callable[[int], Datagram] = self._socket.recvfrom
-        self._send_one: Callable[[bytes, Address], Any] = self._socket.sendto
         if ip_address(host).is_unspecified:
             self._socket.setsockopt(*_TELL[self._socket.family], 1)
-            self._receive_one, self._send_one = self._receive_told, self._send_told
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outgoing: list[tuple[bytes, Address]] = []
 
@@ -65,40 +61,17 @@ class Listener:
         self._socket.close()
 
     def send(self, octets: bytes, address: Address) -> None:
-        """Send an answer, together with the others of this wake-up: one by one each would wake its receiver up.
-
-        One that the kernel cannot take now is lost, as on any network: the device asks again.
-        """
+        """Send an answer, together with the others of this wake-up: one by one each would wake its receiver up."""
         if not self._outgoing:
             asyncio.get_running_loop().call_soon(self._flush)
         self._outgoing.append((octets, address))
 
     def _flush(self) -> None:
         outgoing, self._outgoing = self._outgoing, []
-        send = self._send_one
-        for octets, address in outgoing:
-            try:
-                send(octets, address)
-            except OSError:
-                continue
-
-    def _receive_told(self, size: int) -> Datagram:
-        data, told, _, source = self._socket.recvmsg(size, 64)
-        return data, (*source[:2], *told)
-
-    def _send_told(self, octets: bytes, address: Address) -> None:
-        self._socket.sendmsg([octets], address[2:], 0, address[:2])
+        give(self._socket, outgoing)
 
     def _drain(self) -> None:
-        batch: list[Datagram] = []
-        receive = self._receive_one
-        try:
-            while len(batch) < BATCH:
-                batch.append(receive(DATAGRAM))
-        except BlockingIOError:
-            pass
-        except OSError:  # an ICMP error for an earlier answer: the socket itself is well
-            pass
+        batch = take(self._socket, BATCH)
         if batch:
             self._receive(self, batch)
 
