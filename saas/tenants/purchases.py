@@ -56,7 +56,7 @@ class ChangePlanForm(Form):
     plan_id: str = Field(min_length=1, max_length=64, title=N_("New plan"), json_schema_extra={"widget": "plan"})
     when: Literal["now", "expiry"] = Field(
         default="now",
-        title=N_("From"),
+        title=N_("Takes effect"),
         json_schema_extra={
             "labels": {"now": N_("Now; the rest is converted"), "expiry": N_("The first renewal after expiry")}
         },
