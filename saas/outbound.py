@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 _MAIL_PATIENCE = 30.0  # seconds for one mail
 _POST_PATIENCE = 15.0  # seconds for one post
 _RESOLVE_PATIENCE = 5.0  # seconds
-_POST_PORTS = (443, 8443)
+POST_PORTS = (443, 8443)
 _GLOBAL6 = ipaddress.IPv6Network("2000::/3")
 
 
@@ -137,7 +137,7 @@ class Poster:
         found = await resolve(host, _RESOLVE_PATIENCE)
         if not found:
             raise OSError(f"{host} has no address")
-        allowed = target.scheme == "https" and port in _POST_PORTS and all(is_public(each) for each in found)
+        allowed = target.scheme == "https" and port in POST_PORTS and all(is_public(each) for each in found)
         if not (trusted or allowed):
             raise Unavailable(server="webhook", cause="not_public", answer="", final=True)
         return min(found, key=lambda each: (":" in each, each))  # IPv4 first: not every machine has the other one

@@ -209,9 +209,9 @@ class Auth:
             grant = login.grant = replies.Grant(record, nas.vendor, restricted)
         token = self._tokens.sign(record.tenant_id, record.account_id, attempt.slot)
         attributes = attempt.proof.attributes + grant.attributes(decision.session_timeout) + plain(CLASS, token)
-        if login.place is not nas or login.station != attempt.station:
+        if login.let_in_by is not nas or login.let_in_from != attempt.station:
             self.guard.let_in(nas, attempt.name, attempt.station)
-            login.place = nas
+            login.let_in_by, login.let_in_from = nas, attempt.station
         if record.learns:
             self._learn(attempt, record)
         self._counters.accepted += 1
@@ -312,7 +312,7 @@ def _station(packet: codec.Packet, login: Login | None) -> str:
     if login is None or calling is None:
         return station_of(packet)
     if calling != login.calling:
-        login.calling, login.station, login.place = calling, station_of(packet), None
+        login.calling, login.station = calling, station_of(packet)
     return login.station
 
 

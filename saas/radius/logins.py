@@ -38,11 +38,21 @@ class Login:
     """A cached account, or the knowledge that nobody has that name (`record` None).
 
     `password`, `counted` and `grant` keep what was worked out from the record, for as long as the entry lives.
-    `calling` is the last Calling-Station-Id as it was sent, `station` the same in one spelling, and
-    `place` the device at which it was let in from there: the guard need not be told again.
+    `calling` is the last Calling-Station-Id as it was sent, `station` the same in one spelling. `let_in_by` and
+    `let_in_from` are the device and the station of the last accept: of them the guard need not be told again.
     """
 
-    __slots__ = ("calling", "counted", "fetched_at", "grant", "password", "place", "record", "station")
+    __slots__ = (
+        "calling",
+        "counted",
+        "fetched_at",
+        "grant",
+        "let_in_by",
+        "let_in_from",
+        "password",
+        "record",
+        "station",
+    )
 
     def __init__(self, record: LoginRecord | None, fetched_at: float) -> None:
         self.record = record
@@ -51,7 +61,8 @@ class Login:
         self.password: bytes | None = None
         self.calling = b""
         self.station = ""
-        self.place: Nas | None = None
+        self.let_in_by: Nas | None = None
+        self.let_in_from = ""
         self.grant: Grant | None = None  # at devices of the vendor that was asked last
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypedDict
 from saas.errors import Conflict
 from saas.i18n import N_, Reader
 from saas.store import Update
-from saas.tenants import audit
+from saas.tenants import audit, webhooks
 from saas.tenants.notices_texts import sample
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import PlatformScope, Scope
@@ -84,7 +84,7 @@ async def tell(scope: Scope, kind: str, news: Sequence[News]) -> int:
     Call it in the transaction of what caused them. Whoever has no way to be told is left out.
     """
     mailed = kind in scope.tenant["parameters"]["notice_mail"]
-    if not news or scope.tenant["status"] != "active" or not (mailed or _webhook(scope)):
+    if not news or scope.tenant["status"] != "active" or not (mailed or webhooks.url(scope)):
         return 0
     ids = sorted({each.member_id for each in news})
     found = await scope.db.members.find({"_id": {"$in": ids}}, limit=len(ids), fields=_PARTICULARS)
@@ -107,17 +107,12 @@ def _rows(
     facts = {"name": member["name"] or member["login"], "member": member["login"], **news.facts}
     mail = member["email"] if kind in scope.tenant["parameters"]["notice_mail"] else ""
     found = []
-    for channel, to in (("mail", mail), ("webhook", _webhook(scope))):
+    for channel, to in (("mail", mail), ("webhook", webhooks.url(scope))):
         if to:
             key = {"kind": kind, "subject": news.subject, "occasion": news.occasion, "channel": channel}
             row = _row(member["_id"], member["agent_id"], news.subject_name, to, language, facts)
             found.append((key, row))
     return found
-
-
-def _webhook(scope: Scope) -> str:
-    """Where the tenant's own program listens, "" for nowhere."""
-    return str((scope.tenant.get("webhook") or {}).get("url", ""))
 
 
 def _row(
@@ -157,9 +152,9 @@ async def tell_me(scope: Scope, kind: str, language: str) -> Notice:
 
 async def tell_webhook(scope: Scope, kind: str) -> Notice:
     """Write a notice of a kind to the webhook, with made-up facts. Conflict("no_webhook") where there is none."""
-    if not _webhook(scope):
+    if not webhooks.url(scope):
         raise Conflict("no_webhook")
-    return await _try_out(scope, kind, "webhook", _webhook(scope), scope.tenant["parameters"]["locale"])
+    return await _try_out(scope, kind, "webhook", webhooks.url(scope), scope.tenant["parameters"]["locale"])
 
 
 async def _try_out(scope: Scope, kind: str, channel: str, to: str, language: str) -> Notice:
@@ -182,7 +177,7 @@ async def posted(scope: Scope, entry: Mapping[str, Any], member: Mapping[str, An
     What came in by the same operation was never meant to stay: keys of one operation share what stands before the last
     colon, and the balance is compared with what it was before all of them.
     """
-    if not (member["email"] or _webhook(scope)):
+    if not (member["email"] or webhooks.url(scope)):
         return
     facts = {"balance": entry["after"], "amount": entry["amount"], "at": entry["at"]}
     news = News(member["_id"], member["_id"], member["login"], entry["key"], facts)
@@ -235,6 +230,6 @@ async def resend(scope: Scope, notice_id: str) -> Notice:
 
 async def _present_address(scope: Scope, notice: Notice) -> str:
     if notice["channel"] == "webhook":
-        return _webhook(scope)
+        return webhooks.url(scope)
     member = await scope.db.members.one({"_id": notice["member_id"]}, ["email"])
     return str(member["email"]) if member else ""

@@ -150,10 +150,10 @@ async def own(scope: Scope, kind: str, language: str) -> Any:
     return await scope.db.notice_texts.one({"kind": kind, "language": language})
 
 
-async def owned(scope: Scope) -> set[tuple[str, str]]:
-    """Kind and language of every text that is the tenant's own."""
-    rows = await scope.db.notice_texts.find({}, limit=1000, fields=["kind", "language"])
-    return {(row["kind"], row["language"]) for row in rows}
+async def owned(scope: Scope) -> dict[tuple[str, str], str]:
+    """The subjects of the tenant's own texts, by kind and language."""
+    rows = await scope.db.notice_texts.find({}, limit=1000, fields=["kind", "language", "subject"])
+    return {(row["kind"], row["language"]): row["subject"] for row in rows}
 
 
 async def current(scope: Scope, kind: str, language: str) -> Text:

@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from saas import security
 from saas.errors import Unavailable
 from saas.i18n import N_
+from saas.outbound import POST_PORTS
 from saas.tenants import audit
 from saas.tenants.forms import Form
 from saas.tenants.notices_texts import KINDS
@@ -30,17 +31,17 @@ class Webhook(TypedDict):
     sealed_secret: bytes
 
 
-def _https(url: str) -> str:
-    if not url:
+def _https(text: str) -> str:
+    if not text:
         return ""
     try:
-        parts = urlsplit(url)
-        good = parts.scheme == "https" and parts.hostname and parts.port in (None, 443, 8443)
+        parts = urlsplit(text)
+        good = parts.scheme == "https" and parts.hostname and parts.port in (None, *POST_PORTS)
     except ValueError:
         good = False
     if not good or parts.username or parts.password or parts.fragment:
         raise PydanticCustomError("bad_webhook", "bad webhook address")
-    return url
+    return text
 
 
 WebhookUrl = Annotated[str, StringConstraints(max_length=500, pattern=r"^[!-~]*$"), AfterValidator(_https)]
@@ -63,6 +64,12 @@ def stored(scope: Scope) -> Webhook | None:
     return found
 
 
+def url(scope: Scope) -> str:
+    """Where notices are posted to, "" for nowhere."""
+    webhook = stored(scope)
+    return webhook["url"] if webhook else ""
+
+
 def secret(scope: Scope) -> str:
     """The secret that signs, "" before there is one."""
     webhook = stored(scope)
@@ -78,9 +85,8 @@ async def save(scope: Scope, form: WebhookForm, version: int | None = None) -> N
 
 async def rotate(scope: Scope) -> None:
     """Sign with a new secret from now on."""
-    webhook = stored(scope)
     fresh = scope.seal(security.new_webhook_secret())
-    await _write(scope, "webhook.rotate", Webhook(url=webhook["url"] if webhook else "", sealed_secret=fresh))
+    await _write(scope, "webhook.rotate", Webhook(url=url(scope), sealed_secret=fresh))
 
 
 async def _write(scope: Scope, action: str, webhook: Webhook, version: int | None = None) -> None:
@@ -94,15 +100,14 @@ async def _write(scope: Scope, action: str, webhook: Webhook, version: int | Non
 
 async def deliver(scope: Scope, notice: Mapping[str, Any]) -> None:
     """Post a notice. Unavailable as from the poster, and with the cause "no_webhook" when there is none any more."""
-    webhook = stored(scope)
-    if webhook is None or not webhook["url"]:
+    if not url(scope):
         raise Unavailable(server="webhook", cause="no_webhook", answer="", final=True)
     body = json.dumps(event(scope, notice), separators=(",", ":")).encode()
     now = int(time.time())
     signature = security.webhook_signature(secret(scope), notice["_id"], now, body)
     headers = {"webhook-id": notice["_id"], "webhook-timestamp": str(now), "webhook-signature": signature}
     headers["Content-Type"] = "application/json"
-    await scope.services.poster.post(webhook["url"], headers, body)
+    await scope.services.poster.post(url(scope), headers, body)
 
 
 def event(scope: Scope, notice: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
 from saas.radius import codec, eap, replies
@@ -9,7 +12,7 @@ from saas.radius.engine import Engine
 from saas.radius.guard import LIMIT, PLACES, STATION, Guard
 from saas.radius.identify import Nas
 from saas.radius.logins import Name
-from saas.tenants import accounts, journal, parameters
+from saas.tenants import accounts, journal, parameters, slots
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import Gateway, engine_settings, gateway_to
 from tests.radius.eap_peer import Peer, codes, dialogue
@@ -162,6 +165,33 @@ async def test_guesses_are_refused_untested_and_the_subscriber_gets_in(ps: Platf
     _, notes = await journal.read_notes(ps, 0.1)
     ours = [note for note in notes if isinstance(note, journal.Refusal) and note.tenant_id == world.acme.id]
     assert [note.reason for note in ours] == ["password"] * MOST + ["guarded"] * 2
+
+
+async def test_a_guess_between_log_in_and_accept_takes_nobodys_place(
+    ps: PlatformScope, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def room(_ps: PlatformScope, requests: Sequence[slots.SlotRequest]) -> list[int]:
+        asked.set()
+        await go.wait()
+        return [0] * len(requests)
+
+    monkeypatch.setattr(slots, "reserve", room)
+    home, away = {"Calling-Station-Id": HOME}, {"Calling-Station-Id": AWAY}
+    async with (
+        Engine(ps, engine_settings()) as engine,
+        gateway_to(engine, world.acme) as gate,
+        gateway_to(engine, world.acme) as other,
+    ):
+        login = asyncio.create_task(gate.pap(USERNAME, USER_PASSWORD, home))
+        await asked.wait()
+        assert not (await other.pap(USERNAME, "guess", away)).accepted
+        go.set()
+        assert (await login).accepted
+        assert (await other.pap(USERNAME, USER_PASSWORD, away)).accepted
+        places = engine._auth.guard._places[world.acme.id, USERNAME]
+        assert [station for _, station in places] == [AWAY, HOME]
 
 
 @pytest.mark.usefixtures("unlimited")

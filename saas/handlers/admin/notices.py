@@ -81,7 +81,7 @@ class Texts(Handler):
                 "kind": kind,
                 "language": language,
                 "whose": self.reader(N_("Own text") if (kind, language) in own else N_("Default text")),
-                "subject": (await notices_texts.current(self.scope, kind, language)).subject,
+                "subject": own.get((kind, language)) or notices_texts.default(kind, language).subject,
             }
             for kind in KINDS
             for language in LANGUAGES
@@ -163,8 +163,7 @@ class Webhook(FormPage):
 
     async def initial(self) -> Mapping[str, Any]:
         """The address."""
-        webhook = webhooks.stored(self.scope)
-        return {"url": webhook["url"] if webhook else "", "version": self.scope.tenant["version"]}
+        return {"url": webhooks.url(self.scope), "version": self.scope.tenant["version"]}
 
     async def extra(self) -> Mapping[str, Any]:
         """The secret, and what is posted."""
@@ -192,8 +191,7 @@ class NewSecret(ConfirmPage):
 
     async def subject(self) -> str:
         """The address."""
-        webhook = webhooks.stored(self.scope)
-        return webhook["url"] if webhook else ""
+        return webhooks.url(self.scope)
 
     async def act(self) -> str:
         """See webhooks.rotate."""
