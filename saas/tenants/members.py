@@ -7,6 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import Field
 
+from saas import i18n
 from saas.i18n import N_
 from saas.store import Update
 from saas.tenants import audit
@@ -16,7 +17,7 @@ from saas.tenants.scope import Scope
 from saas.values import new_id, utcnow
 
 _BATCH = 500
-LANGUAGES: dict[str, Any] = {"system": N_("Default language"), "zh": "简体中文", "en": "English"}
+LANGUAGES: dict[str, Any] = {"system": N_("Default language"), **i18n.LANGUAGES}
 
 
 class Member(TypedDict):

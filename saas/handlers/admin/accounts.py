@@ -101,10 +101,14 @@ class Account(Handler):
             devices=names,
             card=await self._card(account, plan),
             deeds=await life.history(self.scope, id),
-            next_plan_name=(await plans.names(self.scope)).get(account["next_plan_id"], ""),
+            next_plan_name=await self._plan_name(account["next_plan_id"]),
             may_show=self.may_show,
             **await self._lists(id),
         )
+
+    async def _plan_name(self, plan_id: str) -> str:
+        """The plan that is to come, "" where none is; it may have been removed meanwhile."""
+        return (await plans.names(self.scope)).get(plan_id, "") if plan_id else ""
 
     async def _card(self, account: accounts.Account, plan: plans.Plan) -> share.Card | None:
         """What the subscriber needs, right after the account was opened or got a new password."""
