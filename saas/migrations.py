@@ -12,6 +12,7 @@ from typing import Any
 
 from saas.store import Update
 from saas.tenants.accounting import session_key
+from saas.tenants.quotas import LEFT
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 
@@ -92,7 +93,28 @@ async def notices_begin(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.notice_days": {"$exists": False}}, {"$set": fresh})
 
 
-MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules, terms_and_versions, notices_begin)
+async def quotas_apart(ps: PlatformScope) -> None:
+    """What is left to accounts stands in rows of its own."""
+    after = ""
+    while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = rows[-1]["_id"]
+        old = [row for row in rows if "octets_left" in row]
+        made, left = [], []
+        for row in old:
+            quota = {name: row[name] for name in ("tenant_id", "member_id", "agent_id", *LEFT)}
+            made.append(Update({"_id": row["_id"]}, {"$setOnInsert": quota}, upsert=True))
+            left.append(Update({"_id": row["_id"]}, {"$unset": dict.fromkeys(LEFT, "")}))
+        await ps.db.quotas.bulk(made)
+        await ps.db.accounts.bulk(left)
+
+
+MIGRATIONS: Sequence[Migration] = (
+    sessions_take_from_quota,
+    optional_rules,
+    terms_and_versions,
+    notices_begin,
+    quotas_apart,
+)
 
 
 async def migrate(ps: PlatformScope, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

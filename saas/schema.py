@@ -151,6 +151,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "fallen_at")),
         ),
     ),
+    "quotas": Collection(_TENANT_MEMBER),
     "ledger": Collection(
         _TENANT_MEMBER,
         (

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 from saas.permissions import ALL
-from saas.tenants import accounts, login, nas, operators, plans, platform
+from saas.tenants import accounts, login, nas, operators, plans, platform, quotas
 from saas.tenants.scope import Actor, PlatformScope, Scope
 
 PASSWORD = "correct-horse"
@@ -69,6 +70,11 @@ async def make_business(ps: PlatformScope, name: str) -> Business:
     opening = accounts.QuickOpenForm(username=USERNAME, password=USER_PASSWORD, plan_id=plan["_id"], name="Alice")
     account, _ = await accounts.quick_open(scope, opening, f"open-{slug}")
     return Business(scope, email, operator, device, plan, account)
+
+
+async def set_account(scope: Scope, account_id: str, **values: Any) -> None:
+    """Change fields of an account past every operation: as it would be after some time, or by a fault."""
+    await scope.db.accounts.update(account_id, {"$set": await quotas.change(scope.db, account_id, values)})
 
 
 async def signed_in(ps: PlatformScope, business: Business) -> str:

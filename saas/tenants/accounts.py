@@ -16,7 +16,7 @@ from saas import security
 from saas.errors import Denied, Invalid, Taken
 from saas.i18n import N_
 from saas.store import Table
-from saas.tenants import audit, billing, ledger, plans, platform, records
+from saas.tenants import audit, billing, ledger, plans, platform, quotas, records
 from saas.tenants.access import LoginRecord
 from saas.tenants.forms import Address4, Form, Line, Mobile, Note, OptionalPassword, Password, Username
 from saas.tenants.members import new_member
@@ -155,7 +155,8 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
             await tx.db.members.insert(member)
         except Taken as error:
             raise Taken("username") from error
-        opened: Account = await tx.db.accounts.insert(account)
+        await quotas.insert(tx.db, [account])
+        opened = await get(tx, account["_id"])
         sale = ledger.sale(offer.price, offer.price, form.method, offer.note)
         await ledger.book(tx, sale, key=attempt, member_id=opened["member_id"], account_id=opened["_id"])
         await audit.record(tx, "account.open", opened["_id"], name=opened["username"], after=opened)
@@ -190,7 +191,8 @@ async def reveal_password(scope: Scope, account_id: str) -> str:
 
 async def get(scope: Scope, account_id: str) -> Account:
     """One account. NotFound."""
-    account: Account = await scope.db.accounts.get(account_id)
+    account: Account
+    (account,) = await quotas.join(scope.db, [await scope.db.accounts.get(account_id)])
     return account
 
 
@@ -232,13 +234,13 @@ async def login_records(ps: PlatformScope, keys: Sequence[tuple[str, str]]) -> d
     """What the engine needs of the accounts (tenant id, user name) that exist.
 
     A query for each tenant among them, side by side: one for all tenants would be an $or, which not every server
-    answers from the index. Two more for their plans and tenants.
+    answers from the index. Three more for their quotas, plans and tenants.
     """
     wanted: dict[str, list[str]] = defaultdict(list)
     for tenant_id, username in keys:
         wanted[tenant_id].append(username)
     found_rows = await asyncio.gather(*(_named(ps, tenant_id, names) for tenant_id, names in wanted.items()))
-    rows = [row for some in found_rows for row in some]
+    rows = await quotas.join(ps.db, [row for some in found_rows for row in some])
     sold = {row["_id"]: row for row in await _by_id(ps.db.plans, {row["plan_id"] for row in rows})}
     tenants = {row["_id"]: row for row in await _by_id(ps.db.tenants, {row["tenant_id"] for row in rows})}
     found: dict[tuple[str, str], LoginRecord] = {}

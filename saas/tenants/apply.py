@@ -17,7 +17,7 @@ from typing import Any
 
 from saas.errors import Conflict, Taken, Unavailable
 from saas.store import Insert, Replace
-from saas.tenants import accounting, metering, sessions, slots
+from saas.tenants import accounting, metering, quotas, sessions, slots
 from saas.tenants.accounting import AcctEvent, Row
 from saas.tenants.fanout import each_tenant
 from saas.tenants.journal import Group, encode
@@ -267,7 +267,7 @@ async def _accounts(
     found: dict[str, Account] = {}
     if wanted:
         read = await ps.db.accounts.find({"_id": {"$in": list(wanted)}}, limit=len(wanted), fields=_ACCOUNT)
-        found = {account["_id"]: account for account in read}
+        found = {account["_id"]: account for account in await quotas.join(ps.db, read)}
     await _own(ps, ownerless, claims, found)
     for account in found.values():
         if not metering.is_limited(account):
@@ -288,7 +288,8 @@ async def _own(
             nameless[row["tenant_id"]][row["username"]].append(row)
     for tenant_id, by_name in nameless.items():
         filter = {"tenant_id": tenant_id, "username": {"$in": list(by_name)}}
-        for account in await ps.db.accounts.find(filter, limit=len(by_name), fields=_ACCOUNT):
+        found = await ps.db.accounts.find(filter, limit=len(by_name), fields=_ACCOUNT)
+        for account in await quotas.join(ps.db, found):
             accounts[account["_id"]] = account
             for row in by_name[account["username"]]:
                 _give(row, account)

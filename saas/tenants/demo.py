@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from saas.tenants import accounts, members, nas, plans, platform
+from saas.tenants import accounts, members, nas, plans, platform, quotas
 from saas.tenants.scope import SYSTEM, PlatformScope, Scope
 
 SLUG = "demo"
@@ -134,4 +134,4 @@ def _username(number: int) -> str:
 async def _insert(people: list[dict[str, Any]], rows: list[dict[str, Any]], scope: Scope) -> None:
     if people:
         await scope.db.members.insert_many(people)
-    await scope.db.accounts.insert_many(rows)
+    await quotas.insert(scope.db, rows)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypedDict
 from weakref import WeakValueDictionary
 
 from saas.errors import Conflict, Taken
-from saas.tenants import audit, ledger, plans, sessions
+from saas.tenants import accounts, audit, ledger, plans, quotas, sessions
 from saas.tenants.accounts import Account
 from saas.tenants.ledger import Posting
 from saas.tenants.members import Member
@@ -162,7 +162,7 @@ def refuse(case: Case, *statuses: str) -> None:
 
 
 async def _case(scope: Scope, account_id: str) -> Case:
-    account: Account = await scope.db.accounts.get(account_id)
+    account = await accounts.get(scope, account_id)
     plan = plans.in_force(await plans.get(scope, account["plan_id"]), account)
     member: Member = await scope.db.members.get(account["member_id"])
     at = utcnow()
@@ -175,8 +175,10 @@ async def _write(tx: Scope, act: Act, case: Case, effect: Effect) -> None:
     told: dict[str, Any] = {"name": account["username"], "before": account}
     if effect.removes:
         await tx.db.accounts.delete(account["_id"])
+        await tx.db.quotas.delete(account["_id"])
     else:
-        after: Account = await tx.db.accounts.update(account["_id"], {"$set": dict(effect.changes)})
+        own = await quotas.change(tx.db, account["_id"], effect.changes)
+        after: Any = {**case.account, **effect.changes, **await tx.db.accounts.update(account["_id"], {"$set": own})}
         told["after"] = after
         if effect.tell:
             await effect.tell(tx, after, case.plan["name"])

@@ -18,7 +18,7 @@ from saas.tenants.accounting import Row
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 
-FIELDS = ("octets_left", "seconds_left", "plan_id", "terms.counted")  # of an account
+FIELDS = ("plan_id", "terms.counted")  # of an account, beside what is left to it
 _LEFT = {"octets": "octets_left", "seconds": "seconds_left"}
 _NONE: Row = {"account_id": "", "input_octets": 0, "output_octets": 0, "lasted": 0}
 
@@ -44,7 +44,8 @@ def growth(before: Row | None, row: Row, counted: str) -> dict[str, int]:
 async def take(
     ps: PlatformScope, before: Mapping[str, Row], rows: Sequence[Row], accounts: Mapping[str, Mapping[str, Any]]
 ) -> Fallen:
-    """Take what sessions grew by from their accounts (by id, with FIELDS), within a transaction that read them.
+    """Take what sessions grew by from their accounts (by id, with FIELDS and what is left), within a transaction that
+    read them.
 
     The rows say afterwards what was taken, and are to be written in the same transaction.
     """
@@ -82,15 +83,16 @@ async def _write(
     ps: PlatformScope, accounts: Mapping[str, Mapping[str, Any]], taken: Mapping[str, Mapping[str, int]]
 ) -> Fallen:
     updates: list[Update] = []
+    emptied: list[Update] = []
     fallen: Fallen = set()
     for account_id, amounts in taken.items():
         account = accounts[account_id]
         minus = {_LEFT[name]: -amount for name, amount in amounts.items() if amount}
-        change: dict[str, Any] = {"$inc": minus}
         if any(account[left] > 0 >= account[left] + amount for left, amount in minus.items()):
             fallen.add((account["tenant_id"], account["username"]))
-            change["$set"] = {"fallen_at": utcnow()}  # for whoever tells the subscriber (reminders.py)
+            emptied.append(Update({"_id": account_id}, {"$set": {"fallen_at": utcnow()}}))  # reminders.py tells of it
         if minus:
-            updates.append(Update({"_id": account_id}, change))
-    await ps.db.accounts.bulk(updates, ordered=False)
+            updates.append(Update({"_id": account_id}, {"$inc": minus}))
+    await ps.db.quotas.bulk(updates, ordered=False)
+    await ps.db.accounts.bulk(emptied, ordered=False)
     return fallen

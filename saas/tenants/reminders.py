@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from saas.store import Update
-from saas.tenants import notices
+from saas.tenants import notices, quotas
 from saas.tenants.notices import News
 from saas.tenants.schedules import Occasion
 from saas.tenants.scope import Scope
@@ -52,7 +52,8 @@ async def tell_used_up(scope: Scope, run: Occasion) -> int:
     """
     told = 0
     async for rows in _portions(scope, "fallen_at", _EVER, run.now):
-        told += await _tell(scope, "quota_used", [row for row in rows if _nothing_left(row)], "fallen_at")
+        fallen = [row for row in await quotas.join(scope.db, rows) if _nothing_left(row)]
+        told += await _tell(scope, "quota_used", fallen, "fallen_at")
         seen = [{"_id": row["_id"], "fallen_at": row["fallen_at"]} for row in rows]
         await scope.db.accounts.bulk([Update(each, {"$set": {"fallen_at": None}}) for each in seen])
     return told
@@ -63,7 +64,7 @@ def _normal(accounts: Sequence[Any]) -> list[Any]:
 
 
 def _nothing_left(account: Mapping[str, Any]) -> bool:
-    return any(account[left] is not None and account[left] <= 0 for left in ("octets_left", "seconds_left"))
+    return any(account[left] is not None and account[left] <= 0 for left in quotas.LEFT)
 
 
 async def _tell(

@@ -31,22 +31,26 @@ async def verify(ps: PlatformScope) -> AsyncIterator[str]:
 
 
 async def _accounts(scope: Scope) -> list[str]:
-    """Accounts have a plan and a member of their tenant, a normal name, secrets that open, a clock that fits."""
+    """Accounts have a plan, a member and a quota, a normal name, secrets that open, a clock that fits."""
     wrong: list[str] = []
     plans = {row["_id"] async for row in _rows(scope.db.plans)}
     members = {row["_id"] async for row in _rows(scope.db.members)}
+    quotas = {row["_id"]: row["member_id"] async for row in _rows(scope.db.quotas)}
     async for row in _rows(scope.db.accounts):
+        quota = quotas.pop(row["_id"], None)
         if row["plan_id"] not in plans:
             wrong.append(f"account {row['_id']}: plan {row['plan_id']} does not exist")
         if row["member_id"] not in members:
             wrong.append(f"account {row['_id']}: member {row['member_id']} does not exist")
+        elif quota != row["member_id"]:
+            wrong.append(f"account {row['_id']}: its quota is missing, or another member's")
         if (row["status"] == "suspended") != (row["suspended_at"] is not None):
             wrong.append(f"account {row['_id']}: it is {row['status']}, and its clock says otherwise")
         if row["username"] != normal_username(row["username"]):
             wrong.append(f"account {row['_id']}: its name is not in the normal spelling")
         if not _opens(scope, row["sealed_password"]) or not _opens(scope, row["sealed_nt_hash"]):
             wrong.append(f"account {row['_id']}: its password cannot be unsealed with this secret key")
-    return wrong
+    return wrong + [f"quota {account_id}: there is no such account" for account_id in quotas]
 
 
 async def _devices(scope: Scope) -> list[str]:

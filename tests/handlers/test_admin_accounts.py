@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from saas.permissions import Permission
-from saas.tenants import accounts, nas, operators, plans, refusals, slots
+from saas.tenants import accounts, nas, operators, plans, quotas, refusals, slots
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
 from tests.handlers.people import log_in, new_system, operator_browser
 from tests.handlers.usage import online
-from tests.world import USER_PASSWORD, Business, World, make_business
+from tests.world import USER_PASSWORD, Business, World, make_business, set_account
 
 EN = {"Accept_Language": "en"}
 HOST = "203.0.113.7"
@@ -138,7 +138,7 @@ async def test_the_tiers_limit_is_told(web: str, ps: PlatformScope) -> None:
     small, browser = await new_system(web, ps)
     plan = await plans.create(small, plans.PlanForm(name="Free", price=0))
     people = [accounts.new_account(small, _member(n), plan["_id"], f"u{n}", "password") for n in range(50)]
-    await small.db.accounts.insert_many(people)
+    await quotas.insert(small.db, people)
     fields = {"username": "one-more", "plan_id": plan["_id"], "units": "1", "method": "cash"}
     answer = await browser.post(f"/t/{small.tenant['slug']}/admin/accounts/open", fields, **EN)
     assert answer.code == 409 and "The limit of your tier is reached" in text(answer)
@@ -181,7 +181,7 @@ async def test_the_verdict_names_what_stands_in_the_way(boss: Browser, ps: Platf
     path = f"/t/{business.slug}/admin/accounts/{account_id}"
 
     async def first_line(**values: Any) -> str:
-        await scope.db.accounts.update(account_id, {"$set": values})
+        await set_account(scope, account_id, **values)
         page = text(await browser.get(path, **EN))
         return page.split('op-verdict-text">')[1].split("</p>")[0]
 
@@ -271,7 +271,7 @@ async def fresh(ps: PlatformScope, web: str, **plan: Any) -> tuple[Business, Bro
 
 
 async def has(business: Business, **values: Any) -> None:
-    await business.scope.db.accounts.update(business.account["_id"], {"$set": values})
+    await set_account(business.scope, business.account["_id"], **values)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ async def test_what_a_month_gives_is_given_for_each_month(web: str, ps: Platform
     quote = await browser.get(f"{page}/open/price?plan_id={business.plan['_id']}&units=3", HX_Request="true", **EN)
     assert "3.0 GB" in text(quote) and "3 h" in text(quote)
     answer = await browser.post(f"{page}/open", opening(business, "heavy", units="3"))
-    account = await business.scope.db.accounts.get(answer.headers["Location"].rsplit("/", 1)[1])
+    account = await accounts.get(business.scope, answer.headers["Location"].rsplit("/", 1)[1])
     assert (account["octets_left"], account["seconds_left"]) == (3 * 2**30, 3 * 3600)
     shown = text(await browser.get(answer.headers["Location"], **EN))
     assert "3.0 GB, 3 h left" in shown and "Traffic left" in shown

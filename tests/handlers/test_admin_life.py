@@ -19,7 +19,7 @@ from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
 from tests.handlers.people import operator_browser
 from tests.handlers.usage import online
-from tests.world import Business
+from tests.world import Business, set_account
 
 EN = {"Accept_Language": "en"}
 ZH = {"Accept_Language": "zh"}
@@ -141,7 +141,7 @@ async def test_another_plan_now_or_at_expiry(boss: Browser, page: str, scope: Sc
 
 
 async def test_traffic_is_topped_up(boss: Browser, page: str, scope: Scope, account: Account) -> None:
-    await scope.db.accounts.update(account["_id"], {"$set": {"octets_left": 2**30}})
+    await set_account(scope, account["_id"], octets_left=2**30)
     shown = await preview(boss, f"{page}/add?octets=2&price=5&method=cash")
     assert "To pay ¥5.00" in shown and "Traffic left 1.0 GB → 3.0 GB" in shown
     await do(boss, f"{page}/add", octets="2", price="5")

@@ -18,6 +18,7 @@ from saas.tenants import accounts, lines
 from saas.tenants.lines import LineForm
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
+from tests import world as cast
 from tests.radius.conftest import Gateway, set_plan
 from tests.radius.test_kick import applied
 from tests.support import until
@@ -30,7 +31,7 @@ GB = 2**30
 
 
 async def set_account(business: Business, **values: Any) -> None:
-    await business.scope.db.accounts.update(business.account["_id"], {"$set": values})
+    await cast.set_account(business.scope, business.account["_id"], **values)
     await business.scope.changed("account", USERNAME)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from saas.tenants import apply, journal
+from saas.tenants import apply, journal, quotas
 from saas.tenants.journal import AcctEvent
 from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.sessions import Session
@@ -48,15 +48,16 @@ async def make_account(
         "agent_id": agent_id,
         "created_at": utcnow(),
         "plan_id": "",
+        **dict.fromkeys(quotas.LEFT),
     }
-    return str((await scope.db.accounts.insert(row | values))["_id"])
+    await quotas.insert(scope.db, [row | values])
+    return str(row["_id"])
 
 
 async def make_limited(scope: Scope, username: str, counted: str = "both", **left: int | None) -> str:
     """An account with these `octets_left` and `seconds_left`, on a plan of its own; its id."""
     plan = await scope.db.plans.insert({"_id": new_id("pln"), "name": new_id("name"), "counted": counted})
-    limits = {"octets_left": None, "seconds_left": None} | left
-    return await make_account(scope, username, plan_id=plan["_id"], **limits)
+    return await make_account(scope, username, plan_id=plan["_id"], **left)
 
 
 def event(status: str, at: float, /, tenant_id: str = "ten_1", **values: Any) -> AcctEvent:

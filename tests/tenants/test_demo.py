@@ -61,6 +61,7 @@ async def test_a_dataset_is_deterministic_and_may_grow(ps: PlatformScope) -> Non
         ("accounts", "member_id", "mem_gone", "member mem_gone does not exist"),
         ("accounts", "sealed_password", b"altered", "cannot be unsealed"),
         ("accounts", "username", "ALICE ", "not in the normal spelling"),
+        ("quotas", "member_id", "mem_gone", "its quota is missing, or another member's"),
         ("nas", "sealed_secret", b"altered", "cannot be unsealed"),
         ("operators", "group_id", "grp_gone", "group grp_gone does not exist"),
         ("members", "balance", 5, "balance 5, entries 0"),

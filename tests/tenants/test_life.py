@@ -29,7 +29,7 @@ from saas.tenants.standing import (
     TransferForm,
 )
 from saas.values import utcnow
-from tests.world import World
+from tests.world import World, set_account
 
 ZONE = "Asia/Shanghai"
 GB = 2**30
@@ -72,8 +72,8 @@ class Clerk:
 
     async def put(self, **values: Any) -> accounts.Account:
         """The account as it would be after some time."""
-        row: accounts.Account = await self.scope.db.accounts.update(self.id, {"$set": values})
-        return row
+        await set_account(self.scope, self.id, **values)
+        return await self.account()
 
     async def plan(self, **values: Any) -> str:
         form = PlanForm.model_validate({"name": f"Plan {self.count}", "price": "60", **values})

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from saas.errors import AppError
-from saas.tenants import accounts, billing, ledger, life, plans, purchases, standing, wallet
+from saas.tenants import accounts, billing, ledger, life, plans, purchases, quotas, standing, wallet
 from saas.tenants.access import LoginRequest, decide
 from saas.tenants.forms import Form
 from saas.tenants.life import Act
@@ -89,12 +89,12 @@ class Life:
 
     async def _use(self) -> None:
         account = await accounts.get(self.scope, self.id)
-        left = {name: account[name] for name in ("octets_left", "seconds_left")}  # type: ignore[literal-required]
+        left = {name: account[name] for name in quotas.LEFT}  # type: ignore[literal-required]
         used = {
             name: -self.chance.randint(0, max(2 * amount, 1)) for name, amount in left.items() if amount is not None
         }
         if used:
-            await self.scope.db.accounts.update_one({"_id": self.id}, {"$inc": used})
+            await self.scope.db.quotas.update_one({"_id": self.id}, {"$inc": used})
 
     async def _pay_in(self) -> None:
         member_id = (await accounts.get(self.scope, self.id))["member_id"]

@@ -148,7 +148,7 @@ async def test_rows_from_before_the_rules_are_brought_up(alone: PlatformScope) -
     old = {"_id": "acc_old", "tenant_id": "ten_old", "username": "old", "static_ip": "2001:db8::7"}
     four = {"_id": "acc_four", "tenant_id": "ten_old", "username": "four", "static_ip": "10.0.0.7"}
     for row in (old, four):
-        await alone.db.accounts.insert(row)
+        await alone.db.accounts.insert(row | {"member_id": "mem_old", "agent_id": None})
     await alone.db.plans.insert({"_id": "pln_old", "tenant_id": "ten_old", "name": "Old", "price": 1})
     parameters = {"timezone": "UTC", "interim_interval": 300, "max_session_time": 60}
     await alone.db.tenants.insert({"_id": "ten_old", "tenant_id": "ten_old", "slug": "old", "parameters": parameters})
@@ -157,7 +157,8 @@ async def test_rows_from_before_the_rules_are_brought_up(alone: PlatformScope) -
     assert {"optional_rules", "terms_and_versions"} <= set(await migrate(alone))
     assert await migrate(alone) == []
     six, still_four = await alone.db.accounts.get("acc_old"), await alone.db.accounts.get("acc_four")
-    assert (six["static_ip"], six["static_ipv6"], six["mac"], six["octets_left"]) == ("", "2001:db8::7", "", None)
+    assert (six["static_ip"], six["static_ipv6"], six["mac"]) == ("", "2001:db8::7", "")
+    assert (await alone.db.quotas.get("acc_old"))["octets_left"] is None and "octets_left" not in six
     assert (still_four["static_ip"], still_four["static_ipv6"]) == ("10.0.0.7", "")
     assert (six["term"]["paid"], still_four["term"]["paid"], six["terms"], six["next_plan_id"]) == (3000, 0, None, "")
     plan = await alone.db.plans.get("pln_old")

@@ -32,7 +32,7 @@ PLENTY = 10**15
 
 
 async def left(scope: Scope, account_id: str) -> tuple[int | None, int | None]:
-    row = await scope.db.accounts.get(account_id)
+    row = await scope.db.quotas.get(account_id)
     return row["octets_left"], row["seconds_left"]
 
 
@@ -106,7 +106,7 @@ async def test_usage_counts_from_the_moment_of_the_limit(ps: PlatformScope, scop
     start, first, second, stop = session(0, (300, 10, 90), (600, 20, 200), (700, 30, 300), tenant_id=scope.tenant_id)
     await record_and_apply(ps, start, first)
     assert await left(scope, account) == (None, None)
-    await scope.db.accounts.update_one({"_id": account}, {"$set": {"octets_left": 500, "seconds_left": 500}})
+    await scope.db.quotas.update_one({"_id": account}, {"$set": {"octets_left": 500, "seconds_left": 500}})
     await record_and_apply(ps, second, stop)
     assert await left(scope, account) == (500 - 230, 100)
 
@@ -169,7 +169,7 @@ async def test_who_has_no_limits_is_asked_for_once(ps: PlatformScope, scope: Sco
 
     await take_in(start)
     assert known.is_free(account)
-    await scope.db.accounts.update_one({"_id": account}, {"$set": {"octets_left": 500, "seconds_left": None}})
+    await scope.db.quotas.update_one({"_id": account}, {"$set": {"octets_left": 500, "seconds_left": None}})
     await take_in(first)
     assert await left(scope, account) == (500, None), "a change that nobody told of is not seen"
     await scope.changed("account", "alice")

@@ -12,7 +12,7 @@ import pytest
 
 from saas.errors import Conflict
 from saas.outbound import Mailer
-from saas.tenants import ledger, life, members, notices, outbox, reminders, standing
+from saas.tenants import ledger, life, members, notices, outbox, quotas, reminders, standing
 from saas.tenants.members import MemberForm
 from saas.tenants.notices import Notice
 from saas.tenants.paging import ListQuery
@@ -20,7 +20,7 @@ from saas.tenants.schedules import Occasion
 from saas.tenants.scope import PlatformScope, Scope, platform_scope
 from saas.values import utcnow
 from tests.postbox import Postbox, postbox
-from tests.world import World, make_world
+from tests.world import World, make_world, set_account
 
 NOON = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)  # in Shanghai
 ALICE = "alice@example.net"
@@ -114,7 +114,7 @@ async def test_everybody_is_told_though_many_end_at_the_same_moment(
     same, other = NOON + timedelta(seconds=1), NOON + timedelta(seconds=1, milliseconds=1)
     for number in range(11):
         row = {**account, "_id": f"acc_{scope.tenant_id}_{number:02d}", "username": f"a{number}", "search": []}
-        await scope.db.accounts.insert(row | {"expires_at": same if number < 7 else other})
+        await quotas.insert(scope.db, [row | {"expires_at": same if number < 7 else other}])
     assert await reminders.tell_expired(scope, at(NOON + timedelta(minutes=1))) == 11
     assert len({row["subject"] for row in await rows(scope)}) == 11
 
@@ -163,20 +163,18 @@ async def test_days_of_notice_are_days_of_the_zone_where_the_clocks_change(cast:
 async def test_a_quota_that_sessions_used_up_is_told_once(cast: World) -> None:
     scope, account = cast.acme.scope, cast.acme.account
     fallen = {"fallen_at": NOON - timedelta(seconds=1), "octets_left": -5}
-    await scope.db.accounts.update(account["_id"], {"$set": fallen})
+    await set_account(scope, account["_id"], **fallen)
     assert await reminders.tell_used_up(scope, at(NOON)) == 1
     assert (await scope.db.accounts.get(account["_id"]))["fallen_at"] is None
     assert await reminders.tell_used_up(scope, at(NOON)) == 0
-    await scope.db.accounts.update(account["_id"], {"$set": fallen})  # as if killed before that was written
+    await set_account(scope, account["_id"], **fallen)  # as if killed before that was written
     await reminders.tell_used_up(scope, at(NOON))
     assert len(await rows(scope, "quota_used")) == 1
 
 
 async def test_a_quota_that_was_renewed_meanwhile_is_not_told(cast: World) -> None:
     scope, account = cast.acme.scope, cast.acme.account
-    await scope.db.accounts.update(
-        account["_id"], {"$set": {"fallen_at": NOON - timedelta(seconds=1), "octets_left": 7}}
-    )
+    await set_account(scope, account["_id"], fallen_at=NOON - timedelta(seconds=1), octets_left=7)
     assert await reminders.tell_used_up(scope, at(NOON)) == 0
     assert await rows(scope) == []
 

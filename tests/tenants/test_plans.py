@@ -11,7 +11,7 @@ from saas.tenants import accounts, metering, plans, verdict
 from saas.tenants.accounts import QuickOpenForm
 from saas.tenants.plan_form import PlanForm
 from saas.tenants.scope import Scope
-from tests.world import USERNAME, World
+from tests.world import USERNAME, World, set_account
 
 GB = 2**30
 
@@ -102,10 +102,10 @@ async def test_another_tenants_accounts_keep_what_they_have(world: World) -> Non
 
 async def test_the_direction_that_counts_is_that_of_the_version(world: World) -> None:
     scope, account_id = world.acme.scope, world.acme.account["_id"]
-    await scope.db.accounts.update(account_id, {"$set": {"octets_left": GB}})
+    await set_account(scope, account_id, octets_left=GB)
     await change(scope, world.acme.plan["_id"], counted="down")
     await change(scope, world.acme.plan["_id"], counted="both", keeps=True)
-    account = await scope.db.accounts.one({"_id": account_id}, metering.FIELDS)
+    account = await accounts.get(scope, account_id)
     row = {"_id": "ses_1", "account_id": account_id, "input_octets": 5, "output_octets": 7, "lasted": 60}
     row |= {"charged_octets": 0, "charged_seconds": 0}
     await metering.take(world.ps, {}, [row], {account_id: account})
