@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from saas.store import Update
+from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
 from saas.tenants.quotas import LEFT
 from saas.tenants.scope import PlatformScope
@@ -108,12 +108,27 @@ async def quotas_apart(ps: PlatformScope) -> None:
         await ps.db.accounts.bulk(left)
 
 
+async def online_apart(ps: PlatformScope) -> None:
+    """Open sessions lie in a collection of their own."""
+    after = ""
+    while rows := await ps.db.sessions.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = rows[-1]["_id"]
+        open_ = [row for row in rows if row["open"]]
+
+        async def move(tx: PlatformScope, rows: Sequence[Any] = open_) -> None:
+            await tx.db.sessions.bulk([Delete(row["_id"], row["version"]) for row in rows])
+            await tx.db.online.bulk([Insert(row) for row in rows])
+
+        await ps.transaction(move)
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
     terms_and_versions,
     notices_begin,
     quotas_apart,
+    online_apart,
 )
 
 

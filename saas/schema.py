@@ -35,6 +35,7 @@ class Collection:
     indexes: tuple[Index, ...] = ()
     append_only: bool = False
     cloud_wide: tuple[str, ...] = ()  # leading fields of unique indexes that hold across tenants
+    former: tuple[str, ...] = ()  # names of indexes that nobody needs any more
 
 
 def _up(*fields: str) -> Keys:
@@ -48,6 +49,13 @@ def _newest(*fields: str) -> Keys:
 
 _TENANT = ("tenant_id",)
 _TENANT_MEMBER = ("tenant_id", "agent_id", "member_id")
+
+_SESSION = (
+    Index(_newest("tenant_id")),
+    Index(_newest("tenant_id", "account_id")),
+    Index(_newest("tenant_id", "nas_id")),
+    Index(_newest("tenant_id", "search")),
+)
 
 COLLECTIONS: dict[str, Collection] = {
     # the platform's own
@@ -167,20 +175,23 @@ COLLECTIONS: dict[str, Collection] = {
         (Index(_up("tenant_id", "key"), unique=True), Index(_newest("tenant_id", "account_id"))),
         append_only=True,
     ),
-    "sessions": Collection(
+    "online": Collection(  # sessions that are open
         _TENANT_MEMBER,
-        (
-            Index(_up("key", "epoch"), unique=True),  # the key holds the tenant: many tenants' are found at once
-            Index(_newest("tenant_id")),
-            Index(_newest("tenant_id", "open")),
-            Index(_newest("tenant_id", "account_id", "open")),
-            Index(_newest("tenant_id", "nas_id", "open")),
-            Index(_newest("tenant_id", "search", "open")),
-            Index(_up("tenant_id", "open", "account_id"), partial=(("open", True),)),
-            Index(_up("stale_at"), partial=(("open", True),)),
-            Index(_up("tenant_id", "stopped_at"), partial=(("open", False),)),
-        ),
+        (*_SESSION, Index(_up("key"), unique=True), Index(_up("stale_at"))),
+        cloud_wide=("key",),  # it holds the tenant: many tenants' are found at once
+    ),
+    "sessions": Collection(  # and those that have ended
+        _TENANT_MEMBER,
+        (*_SESSION, Index(_up("key", "epoch"), unique=True), Index(_up("tenant_id", "stopped_at"))),
         cloud_wide=("key",),
+        former=(
+            "tenant_id_1_open_1__id_1",
+            "tenant_id_1_account_id_1_open_1__id_1",
+            "tenant_id_1_nas_id_1_open_1__id_1",
+            "tenant_id_1_search_1_open_1__id_1",
+            "tenant_id_1_open_1_account_id_1",
+            "stale_at_1",
+        ),
     ),
     "day_sums": Collection(_TENANT, (Index(_up("tenant_id", "day"), unique=True),)),
     "notices": Collection(

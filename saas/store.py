@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError
+from pymongo.errors import BulkWriteError, ConnectionFailure, DuplicateKeyError, OperationFailure
 
 from saas.errors import Conflict, NotFound, Taken, Unavailable
 from saas.schema import COLLECTIONS, Collection
@@ -48,9 +48,20 @@ class Insert(NamedTuple):
 
 
 class Replace(NamedTuple):
-    """One row of a bulk, written whole over the one with its ``_id``."""
+    """One row of a bulk, written whole over the one with its ``_id``, if that is still `version`."""
 
     doc: dict[str, Any]
+    version: int
+
+
+class Delete(NamedTuple):
+    """One row of a bulk to be taken away, if it is still `version`."""
+
+    id: str
+    version: int
+
+
+Op = Update | Insert | Replace | Delete
 
 
 @contextmanager
@@ -197,22 +208,26 @@ class Table:
             result = await self._rows.delete_many(self._within(filter), session=self._session)
         return int(result.deleted_count)
 
-    async def bulk(self, ops: Sequence[Update | Insert | Replace], *, ordered: bool = True) -> int:
-        """Many writes in one call; how many rows were found, changed or made."""
+    async def bulk(self, ops: Sequence[Op], *, ordered: bool = True) -> int:
+        """Many writes in one call; how many rows were found, changed, made or taken away."""
         if not ops:
             return 0
         with _translated():
             result = await self._rows.bulk_write([self._op(op) for op in ops], ordered=ordered, session=self._session)
-        return int(result.matched_count + result.upserted_count + result.inserted_count)
+        return int(result.matched_count + result.upserted_count + result.inserted_count + result.deleted_count)
 
     # the fence
 
-    def _op(self, op: Update | Insert | Replace) -> Any:
+    def _op(self, op: Op) -> Any:
         if isinstance(op, Insert):
             return pymongo.InsertOne(self._stamped(op.doc))
         if isinstance(op, Replace):
             self._refuse_append_only()
-            return pymongo.ReplaceOne({"_id": op.doc["_id"], **self._fence}, self._stamped(op.doc))
+            which = self._within({"_id": op.doc["_id"], "version": op.version})
+            return pymongo.ReplaceOne(which, self._stamped(op.doc))
+        if isinstance(op, Delete):
+            self._refuse_append_only()
+            return pymongo.DeleteOne(self._within({"_id": op.id, "version": op.version}))
         self._check_change(op.change)
         return pymongo.UpdateOne(self._within(op.filter), dict(op.change), upsert=op.upsert)
 
@@ -324,8 +339,9 @@ class Store:
         return Database(self._client, self._name, {})
 
     async def prepare(self) -> None:
-        """Create the indexes that are missing. Safe to repeat and to run side by side."""
+        """Create the indexes that are missing, drop former ones. Safe to repeat and to run side by side."""
         for name, collection in COLLECTIONS.items():
+            await self._drop_former(name, collection.former)
             models = [
                 pymongo.IndexModel(
                     list(index.keys),
@@ -339,6 +355,15 @@ class Store:
             if models:
                 with _translated():
                     await self._client[self._name][name].create_indexes(models)
+
+    async def _drop_former(self, name: str, former: Sequence[str]) -> None:
+        rows = self._client[self._name][name]
+        if not former:
+            return
+        with _translated():
+            for index in sorted(set(former) & set(await rows.index_information())):
+                with suppress(OperationFailure):  # somebody else drops it at this moment
+                    await rows.drop_index(index)
 
     def close(self) -> None:
         """Close every connection."""

@@ -8,7 +8,7 @@ from typing import Any
 from saas.tenants import apply, journal
 from saas.tenants.scope import PlatformScope
 from tests.support import until
-from tests.world import Business
+from tests.world import Business, sessions_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Reports:
         reading = await journal.read(self.ps, 0.05)
         await apply.apply(self.ps, reading.groups)
         await journal.remove(self.ps, reading.groups)
-        return await self.business.scope.db.sessions.find({}, sort=[("started_at", 1)])
+        return await sessions_of(self.business.scope.db)
 
     async def session(self, *, open: bool, octets: int = 0) -> Any:
         """The first that is open, or that has ended, once it was reported with so many octets to the subscriber."""

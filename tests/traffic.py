@@ -15,6 +15,7 @@ from saas.store import Store
 from saas.tenants import accounts, demo, plans
 from saas.tenants.scope import Services, platform_scope
 from tests.service import Service
+from tests.world import sessions_of
 
 OCTETS: Final = 1000  # each interim reports this much more
 SENDERS: Final = 8
@@ -100,7 +101,7 @@ async def stored(service: Service) -> dict[str, int]:
         store = await Store.open(urls.mongo_url)
         tenant = await store.platform().tenants.one({"slug": demo.SLUG})
         fields = ["acct_session_id", "input_octets"]
-        rows = await store.fenced({"tenant_id": tenant["_id"]}).sessions.find({}, limit=1_000_000, fields=fields)
+        rows = await sessions_of(store.fenced({"tenant_id": tenant["_id"]}), fields)
         store.close()
     ids = [row["acct_session_id"] for row in rows]
     assert len(ids) == len(set(ids)), "a session was recorded twice"

@@ -7,10 +7,12 @@ Acme and Zeta each have an owner, an operator of the group with every permission
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from saas.permissions import ALL
+from saas.store import Database
 from saas.tenants import accounts, login, nas, operators, plans, platform, quotas
 from saas.tenants.scope import Actor, PlatformScope, Scope
 
@@ -75,6 +77,12 @@ async def make_business(ps: PlatformScope, name: str) -> Business:
 async def set_account(scope: Scope, account_id: str, **values: Any) -> None:
     """Change fields of an account past every operation: as it would be after some time, or by a fault."""
     await scope.db.accounts.update(account_id, {"$set": await quotas.change(scope.db, account_id, values)})
+
+
+async def sessions_of(db: Database, fields: Sequence[str] | None = None) -> list[Any]:
+    """Every session behind a fence, open or ended, the earliest start first."""
+    found = [await table.find({}, limit=1_000_000, fields=fields) for table in (db.online, db.sessions)]
+    return sorted((row for rows in found for row in rows), key=lambda row: row.get("started_at", row["_id"]))
 
 
 async def signed_in(ps: PlatformScope, business: Business) -> str:

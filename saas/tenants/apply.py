@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any
 
 from saas.errors import Conflict, Taken, Unavailable
-from saas.store import Insert, Replace
 from saas.tenants import accounting, metering, quotas, sessions, slots
 from saas.tenants.accounting import AcctEvent, Row
 from saas.tenants.fanout import each_tenant
@@ -32,6 +31,9 @@ _EVENTS, _SESSIONS = 1000, 300  # of one transaction, about: what a store does i
 _ROWS_A_KEY = 20  # recent sessions of a reused id that are looked at
 _STALE_BATCH = 500
 _REBOOTS = ("on", "off")
+# Each portion writes this row: of two appliers at once one begins anew, so that a session is not begun by one while it
+# is begun and ended by the other. No index could see that, because the two would lie in different collections.
+_TURN = {"_id": "applying"}
 _SEARCHED = ("framed_ip", "framed_ipv6", "calling_station_id", "tunnel_client")
 _ACCOUNT = ("tenant_id", "username", "member_id", "agent_id", *metering.FIELDS)
 
@@ -60,8 +62,8 @@ async def close_stale(ps: PlatformScope, before: datetime) -> int:
     """
     closed, after = 0, datetime.min.replace(tzinfo=before.tzinfo)
     while True:
-        filter = {"open": True, "stale_at": {"$gt": after, "$lt": before}}
-        rows = await ps.db.sessions.find(filter, sort=[("stale_at", 1)], limit=_STALE_BATCH)
+        filter = {"stale_at": {"$gt": after, "$lt": before}}
+        rows = await ps.db.online.find(filter, sort=[("stale_at", 1)], limit=_STALE_BATCH)
         by_tenant: dict[str, list[Row]] = defaultdict(list)
         for row in rows:
             by_tenant[row["tenant_id"]].append(row)
@@ -196,10 +198,12 @@ def _rounds(events: Iterable[AcctEvent]) -> Iterable[tuple[list[AcctEvent], list
 async def _write(
     known: Known, mark: int, intervals: Mapping[str, int], events: Sequence[AcctEvent], ps: PlatformScope
 ) -> metering.Fallen:
-    """Read the sessions concerned, let the events take effect, write. Taken when another writer made a new one."""
+    """Read the sessions concerned, let the events take effect, write. Taken when another writer was quicker."""
+    await ps.db.installation.update_one(_TURN, {"$inc": {"turns": 1}}, upsert=True)
     keyed = [(accounting.event_key(event), event) for event in events]
     keys = list({key for key, _ in keyed})
-    read = await ps.db.sessions.find({"key": {"$in": keys}}, limit=len(keys) * _ROWS_A_KEY)
+    read = await ps.db.online.find({"key": {"$in": keys}}, limit=len(keys))
+    read += await ps.db.sessions.find({"key": {"$in": keys}}, limit=len(keys) * _ROWS_A_KEY)
     before: dict[str, Row] = {row["_id"]: dict(row) for row in read}
     books: dict[str, list[Row]] = defaultdict(list)
     for row in read:
@@ -213,8 +217,7 @@ async def _write(
     accounts = await _accounts(ps, known, mark, before, rows, claims)
     changed = [row for row in rows if _finish(row, before.get(row["_id"]), intervals[row["tenant_id"]])]
     fallen = await metering.take(ps, before, changed, accounts)
-    writes = [Replace(row) if row["_id"] in before else Insert(row) for row in changed]
-    await ps.db.sessions.bulk(writes, ordered=False)
+    await sessions.put(ps.db, before, changed)
     return fallen
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from saas.errors import Conflict, NotFound
-from saas.tenants import billing, life
+from saas.tenants import billing, life, sessions
 from saas.tenants.fanout import each_tenant
 from saas.tenants.life import Act, Case, Effect
 from saas.tenants.scope import PlatformScope, Scope
@@ -30,12 +30,10 @@ async def begin_terms(ps: PlatformScope) -> int:
 
 
 async def _begin_all(scope: Scope, account_ids: Sequence[str]) -> int:
-    first = {"$group": {"_id": "$account_id", "at": {"$min": "$started_at"}}}
-    found = await scope.db.sessions.aggregate([{"$match": {"account_id": {"$in": list(account_ids)}}}, first])
     begun = 0
-    for row in found:
+    for account_id, at in (await sessions.first_starts(scope, account_ids)).items():
         try:
-            await life.perform(scope, BEGIN, row["_id"], row["at"], f"begin-{row['_id']}")
+            await life.perform(scope, BEGIN, account_id, at, f"begin-{account_id}")
             begun += 1
         except (Conflict, NotFound):  # closed, deleted or given another plan meanwhile: nothing waits any more
             continue

@@ -41,7 +41,7 @@ async def _kick(ps: PlatformScope, entry: Entry) -> bool:
     if tenant is None:
         return True
     scope = ps.enter(tenant, SYSTEM)
-    row = await scope.db.sessions.one({"key": key, "open": True}, ["_id"])
+    row = await scope.db.online.one({"key": key}, ["_id"])
     if row is None:
         return time.time() - int(entry.id.partition("-")[0]) / 1000 > _PATIENCE
     try:

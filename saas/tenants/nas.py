@@ -324,7 +324,7 @@ def _check(form: NasForm) -> None:
 
 
 async def _is_free(scope: Scope, nas: Nas) -> None:
-    if await scope.db.sessions.count({"nas_id": nas["_id"], "open": True}, limit=1):
+    if await scope.db.online.count({"nas_id": nas["_id"]}, limit=1):
         raise Conflict("has_open_sessions", name=nas["name"])
     if await scope.db.plans.count({"nas_ids": nas["_id"]}, limit=1):
         raise Conflict("in_use", name=nas["name"])

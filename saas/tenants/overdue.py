@@ -60,8 +60,8 @@ async def _end_of_tenant(ps: PlatformScope, scope: Scope, nas_ids: Sequence[str]
     for nas_id in nas_ids:
         after = ""
         while len(due) < _AT_MOST:
-            filter = {"nas_id": nas_id, "open": True, "_id": {"$gt": after}}
-            rows = await scope.db.sessions.find(filter, sort=[("_id", 1)], limit=_PAGE)
+            filter = {"nas_id": nas_id, "_id": {"$gt": after}}
+            rows = await scope.db.online.find(filter, sort=[("_id", 1)], limit=_PAGE)
             due += await _due(scope, await _over(ps, scope, rows), _AT_MOST - len(due))
             if len(rows) < _PAGE:
                 break

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -47,6 +47,17 @@ async def page(table: Table, filter: Filter, query: ListQuery) -> Page:
     found = await table.find(both, sort=sort, limit=query.limit + 1)
     rows = found[: query.limit]
     return Page(rows, (rows[-1].get(name), rows[-1]["_id"]) if len(found) > query.limit else None)
+
+
+async def page_of(tables: Sequence[Table], filter: Filter, query: ListQuery) -> Page:
+    """One page of what lies in several collections, in the order of ids. A row that moves meanwhile, from an earlier
+    collection to a later one, is there once.
+    """
+    pages = [await page(table, filter, query) for table in tables]
+    found = {row["_id"]: row for each in pages for row in each.rows}
+    ids = sorted(found, reverse=query.sort.startswith("-"))[: query.limit]
+    more = len(found) > query.limit or any(each.next for each in pages)
+    return Page([found[each] for each in ids], (ids[-1], ids[-1]) if more else None)
 
 
 def _behind(name: str, order: int, after: tuple[Any, str]) -> dict[str, Any]:

@@ -1,20 +1,24 @@
-"""Sessions: who is and was online, from when to when, with what usage. An open one is online, a closed one is a CDR."""
+"""Sessions: who is and was online, from when to when, with what usage. An open one is online, a closed one is a CDR.
+
+The open ones lie in a collection of their own, `online`: they are few and change all the time. One that ends is moved
+to `sessions`, which only grows; one that turns out to live is moved back.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from pydantic import Field
 
 from saas.errors import Conflict, Taken
 from saas.i18n import N_
-from saas.store import Insert, Update
+from saas.store import Database, Delete, Insert, Op, Replace, Table
 from saas.tenants import accounting, audit, slots
 from saas.tenants.accounting import Row
 from saas.tenants.forms import Form
-from saas.tenants.paging import ListQuery, Page, made_between, page
+from saas.tenants.paging import ListQuery, Page, made_between, page_of
 from saas.tenants.scope import Scope
 from saas.values import utcnow
 
@@ -117,8 +121,24 @@ def seconds(session: Session) -> int:
 
 async def get(scope: Scope, session_id: str) -> Session:
     """One session. NotFound."""
-    session: Session = await scope.db.sessions.get(session_id)
+    first = await scope.db.online.one({"_id": session_id}) or await scope.db.sessions.one({"_id": session_id})
+    session: Session = first or await scope.db.online.get(session_id)  # it was moved back meanwhile
     return session
+
+
+async def anything(scope: Scope) -> bool:
+    """Whether anybody ever was online."""
+    return any([await table.count({}, limit=1) for table in _tables(scope.db)])
+
+
+async def first_starts(scope: Scope, account_ids: Sequence[str]) -> dict[str, datetime]:
+    """When the first session of each account began, by account id."""
+    first = {"$group": {"_id": "$account_id", "at": {"$min": "$started_at"}}}
+    starts: dict[str, datetime] = {}
+    for table in _tables(scope.db):
+        for row in await table.aggregate([{"$match": {"account_id": {"$in": list(account_ids)}}}, first]):
+            starts[row["_id"]] = min(row["at"], starts.get(row["_id"], row["at"]))
+    return starts
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
@@ -131,29 +151,27 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     filter: dict[str, Any] = {name: filters[name] for name in ("nas_id", "account_id") if filters.get(name)}
     if texts := [text.strip().lower() for text in (query.q, filters.get("username"), filters.get("address")) if text]:
         filter["search"] = texts[0] if len(texts) == 1 else {"$all": texts}
-    if state := filters.get("state"):
-        filter["open"] = state == "online"
-    elif filter:
-        filter["open"] = {"$in": [True, False]}
     filter |= made_between(query, "ses", scope.tenant["parameters"]["timezone"])
-    return await page(scope.db.sessions, filter, query)
+    online, ended = _tables(scope.db)
+    wanted = {"online": [online], "ended": [ended]}.get(filters.get("state", ""), [online, ended])
+    return await page_of(wanted, filter, query)
 
 
 async def online_among(scope: Scope, account_ids: Sequence[str]) -> set[str]:
     """Those of the accounts that are online."""
-    filter = {"open": True, "account_id": {"$in": list(account_ids)}}
-    found = await scope.db.sessions.find(filter, limit=_ONLINE_SHOWN, fields=["account_id"])
+    filter = {"account_id": {"$in": list(account_ids)}}
+    found = await scope.db.online.find(filter, limit=_ONLINE_SHOWN, fields=["account_id"])
     return {row["account_id"] for row in found}
 
 
 async def online_count(scope: Scope, limit: int = 10_000) -> int:
     """How many sessions are open, counted up to `limit`."""
-    return await scope.db.sessions.count({"open": True}, limit=limit)
+    return await scope.db.online.count({}, limit=limit)
 
 
 async def online_of(scope: Scope, account_id: str) -> list[Session]:
     """The open sessions of an account, the newest first."""
-    return await scope.db.sessions.find({"account_id": account_id, "open": True})
+    return await scope.db.online.find({"account_id": account_id})
 
 
 async def clear_nas(scope: Scope, nas_id: str) -> int:
@@ -171,8 +189,8 @@ async def close_of_nas(scope: Scope, nas_id: str, at: datetime, cause: str, sour
     """End the open sessions of a device that began before `at` and were not seen since; how many."""
     count, after = 0, ""
     while True:
-        filter = {"nas_id": nas_id, "open": True, "_id": {"$gt": after}}
-        rows = await scope.db.sessions.find(filter, sort=[("_id", 1)], limit=_BATCH)
+        filter = {"nas_id": nas_id, "_id": {"$gt": after}}
+        rows = await scope.db.online.find(filter, sort=[("_id", 1)], limit=_BATCH)
         old = [row for row in rows if row["started_at"] < at and row["seen_at"] <= at]
         if not await close(scope, old, lambda _row: at, cause, source):
             continue  # one of them changed meanwhile: look again
@@ -196,10 +214,9 @@ async def close(scope: Scope, rows: Sequence[Row], at: Callable[[Row], datetime]
 async def close_one(scope: Scope, session_id: str, cause: str, source: str) -> Session:
     """End one session now; one that has ended already stays as it is. NotFound."""
     for _ in range(_ATTEMPTS):
-        row = await scope.db.sessions.get(session_id)
-        if not row["open"] or await close(scope, [row], lambda _row: utcnow(), cause, source):
-            session: Session = row
-            return session
+        session: Any = await get(scope, session_id)
+        if not session["open"] or await close(scope, [session], lambda _row: utcnow(), cause, source):
+            return cast(Session, session)
     raise Conflict("changed", id=session_id)
 
 
@@ -215,25 +232,47 @@ async def mark_speed(scope: Scope, session_id: str, up: int, down: int) -> None:
 
 async def _mark(scope: Scope, session_id: str, values: Mapping[str, Any]) -> None:
     change = {"$set": {**values, "updated_at": utcnow()}, "$inc": {"version": 1}}
-    await scope.db.sessions.update_one({"_id": session_id, "open": True}, change)
+    await scope.db.online.update_one({"_id": session_id}, change)
 
 
 async def save(scope: Scope, before: Mapping[str, Row], rows: Sequence[Row]) -> bool:
-    """Write rows, new and changed; `before` holds the known ones as they were read, by id.
+    """Write rows that have changed; `before` holds them as they were read, by id.
 
-    False when somebody else changed one of them meanwhile, or made one of the new ones: read again and repeat, the
-    others are written.
+    False when somebody else changed one of them meanwhile: nothing is written, read again and repeat.
     """
-    writes: list[Update | Insert] = []
+    changed = [row for row in rows if row != before[row["_id"]]]
+    for row in changed:
+        row |= {"version": row["version"] + 1, "updated_at": utcnow()}
+    try:
+        await scope.transaction(lambda tx: put(tx.db, before, changed))
+    except Taken:
+        return False
+    return True
+
+
+async def put(db: Database, before: Mapping[str, Row], rows: Sequence[Row]) -> None:
+    """Write rows, each where it belongs; `before` holds those that are not new as they were read, by id.
+
+    Call it in a transaction. Taken when one of them is not there any more as it was, or a new one is already.
+    """
+    gone: dict[bool, list[Op]] = {True: [], False: []}  # by whether they are open
+    kept: dict[bool, list[Op]] = {True: [], False: []}
+    made: dict[bool, list[Op]] = {True: [], False: []}
     for row in rows:
         old = before.get(row["_id"])
         if old is None:
-            writes.append(Insert(row))
-        elif change := {name: value for name, value in row.items() if value != old.get(name)}:
-            change["updated_at"] = utcnow()
-            guard = {"_id": row["_id"], "version": old["version"]}
-            writes.append(Update(guard, {"$set": change, "$inc": {"version": 1}}))
-    try:
-        return await scope.db.sessions.bulk(writes, ordered=False) == len(writes)
-    except Taken:
-        return False
+            made[row["open"]].append(Insert(row))
+        elif old["open"] == row["open"]:
+            kept[row["open"]].append(Replace(row, old["version"]))
+        else:
+            gone[old["open"]].append(Delete(row["_id"], old["version"]))
+            made[row["open"]].append(Insert(row))
+    for table, is_open in zip(_tables(db), (True, False), strict=True):
+        ops = gone[is_open] + kept[is_open] + made[is_open]  # a device's next session of one key needs the place
+        if await table.bulk(ops) != len(ops):
+            raise Taken("_id")
+
+
+def _tables(db: Database) -> tuple[Table, Table]:
+    """The open ones and the ended ones, in the order in which most of them move."""
+    return db.online, db.sessions

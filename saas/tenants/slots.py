@@ -119,8 +119,7 @@ async def rebuild(scope: Scope) -> int:
     lifetime = stale_after(scope.tenant["parameters"]["interim_interval"])
     after = ""
     while True:
-        filter = {"open": True, "_id": {"$gt": after}}
-        rows = await scope.db.sessions.find(filter, sort=[("_id", 1)], limit=_BATCH)
+        rows = await scope.db.online.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=_BATCH)
         changes = [_of_row(scope.tenant_id, row, "interim", lifetime) for row in rows if row["account_id"]]
         if changes:
             await scope.services.counting.run(_TRACK, [], ["".join(changes)])

@@ -81,7 +81,7 @@ async def _usage(scope: Scope, day: date) -> dict[str, int]:
     begin, end = (datetime.combine(each, time(), _zone(scope)) for each in (day, day + timedelta(days=1)))
     names = ("input_octets", "output_octets")
     group = {"_id": None, "sessions": {"$sum": 1}, **{name: {"$sum": f"${name}"} for name in names}}
-    ended = {"open": False, "stopped_at": {"$gte": begin, "$lt": end}}
+    ended = {"stopped_at": {"$gte": begin, "$lt": end}}
     rows = await scope.db.sessions.aggregate([{"$match": ended}, {"$group": group}])
     return {name: int(rows[0][name]) if rows else 0 for name in ("sessions", *names)}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from saas.security import Unsealable
@@ -85,19 +85,25 @@ async def _operators(scope: Scope) -> list[str]:
 
 
 async def _sessions(scope: Scope) -> list[str]:
-    """A session that is closed has an end and a cause; none counted below zero, or took more than it used."""
-    wrong: list[str] = []
+    """A session lies where it belongs, and has an end if it has ended; none took more than it used."""
+    wrong = [f"session {row['_id']}: online, and closed" async for row in _rows(scope.db.online) if not row["open"]]
     async for row in _rows(scope.db.sessions):
-        if not row["open"] and row["stopped_at"] is None:
+        if row["open"] or row["stopped_at"] is None:
             wrong.append(f"session {row['_id']}: closed without an end")
-        if row["input_octets"] < 0 or row["output_octets"] < 0:
-            wrong.append(f"session {row['_id']}: negative octets")
-        octets, seconds = row["charged_octets"], row["charged_seconds"]
-        if not 0 <= octets <= row["input_octets"] + row["output_octets"] or not 0 <= seconds <= row["lasted"]:
-            wrong.append(f"session {row['_id']}: took {octets} octets and {seconds} seconds, which is not what it used")
-        if (octets or seconds) and not row["account_id"]:
-            wrong.append(f"session {row['_id']}: took from a quota without belonging to an account")
+    for table in (scope.db.online, scope.db.sessions):
+        async for row in _rows(table):
+            wrong += [f"session {row['_id']}: {fault}" for fault in _miscounted(row)]
     return wrong
+
+
+def _miscounted(row: Any) -> Iterator[str]:
+    if row["input_octets"] < 0 or row["output_octets"] < 0:
+        yield "negative octets"
+    octets, seconds = row["charged_octets"], row["charged_seconds"]
+    if not 0 <= octets <= row["input_octets"] + row["output_octets"] or not 0 <= seconds <= row["lasted"]:
+        yield f"took {octets} octets and {seconds} seconds, which is not what it used"
+    if (octets or seconds) and not row["account_id"]:
+        yield "took from a quota without belonging to an account"
 
 
 CHECKS: tuple[Check, ...] = (_accounts, _devices, _certificates, _operators, _sessions, ledger.differences)

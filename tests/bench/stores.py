@@ -61,7 +61,8 @@ class Stores:
     def sessions(self) -> int:
         """How many sessions have been stored."""
         with _mongo(self._mongo or self._embedded("mongo", MONGO.url)) as client:
-            return int(client.get_default_database("openpns").sessions.estimated_document_count())
+            database = client.get_default_database("openpns")
+            return sum(database[name].estimated_document_count() for name in ("online", "sessions"))
 
     def drop(self) -> None:
         """Empty what was given, and let it run where it ran."""

@@ -85,7 +85,8 @@ class Wire:
                 (row,) = await self.ps.db.dead_events.find({}, limit=1)
                 raise Fault(f"an answered event cannot be applied: {row['error']}, {row['data']!r}")
             await journal.remove(self.ps, groups)
-        await self.ours.scope.db.sessions.delete_many({})
+        for table in (self.ours.scope.db.online, self.ours.scope.db.sessions):
+            await table.delete_many({})
 
     async def alive(self) -> None:
         """A login works. Fault."""

@@ -121,7 +121,7 @@ async def test_the_proxy_drops_a_disconnect_request_and_the_console_says_so(
         reading = await journal.read(ps, 0.05)
         await apply(ps, reading.groups)
         await journal.remove(ps, reading.groups)
-        (session,) = await world.acme.scope.db.sessions.find({"open": True})
+        (session,) = await world.acme.scope.db.online.find({"open": True})
         attempt = await disconnects.request(world.acme.scope, session["_id"])
         assert (attempt["result"], attempt["address"]) == ("radsec_timeout", "RadSec")
         answers = await asyncio.gather(*(nas.pap(USERNAME, USER_PASSWORD) for _ in range(20)))

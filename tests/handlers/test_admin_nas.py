@@ -187,9 +187,9 @@ async def test_a_device_in_use_is_not_deleted_and_the_reason_is_said(owner: Brow
     assert answer.code == 409 and "in use" in text(answer)
     await plans.delete(scope, plan["_id"])
     session = {"_id": new_id("ses"), "key": "needed", "epoch": 0, "open": True, "nas_id": row["_id"]}
-    await scope.db.sessions.insert(session)
+    await scope.db.online.insert(session)
     answer = await owner.post(f"{url}/delete", {"confirm": "Needed"}, Accept_Language="en")
-    await scope.db.sessions.delete(session["_id"])
+    await scope.db.online.delete(session["_id"])
     assert answer.code == 409 and "online on Needed" in text(answer)
     assert (await nas.get(scope, row["_id"]))["name"] == "Needed"
 

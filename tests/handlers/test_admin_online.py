@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from saas.permissions import Permission
-from saas.tenants import disconnects, nas, operators
+from saas.tenants import disconnects, nas, operators, sessions
 from saas.tenants.disconnects import Command, CommandResult
 from saas.tenants.scope import PlatformScope, Scope
 from tests.browser import Browser, text
@@ -141,7 +141,7 @@ async def test_the_device_does_not(
         page = text(await bob.post(f"{kicks}/{row['_id']}/disconnect", **EN))
     for word in words:
         assert word in page, word
-    assert (await business.scope.db.sessions.get(row["_id"]))["open"] is True
+    assert (await sessions.get(business.scope, row["_id"]))["open"] is True
 
 
 async def test_a_session_that_the_device_does_not_know_is_taken_off_the_list(
@@ -152,7 +152,7 @@ async def test_a_session_that_the_device_does_not_know_is_taken_off_the_list(
     async with engine(ps, lambda command: CommandResult("nak", 1, error_cause=503)):
         page = text(await bob.post(path, **EN))
     assert "has ended there already" in page and "Try again" not in page
-    assert (await business.scope.db.sessions.get(row["_id"]))["open"] is False
+    assert (await sessions.get(business.scope, row["_id"]))["open"] is False
     assert "This session has ended already." in text(await bob.get(path, **EN))
     again = await bob.post(path, **EN)
     assert again.code == 409
@@ -180,7 +180,7 @@ async def test_clearing_needs_a_device_of_ones_own(boss: Browser, admin: str, ow
     scope: Scope = own.scope
 
     async def rows() -> Any:
-        return [await one.db.sessions.find({"open": True}, limit=1000) for one in (scope, foreign.scope)]
+        return [await one.db.online.find({}, limit=1000) for one in (scope, foreign.scope)]
 
     good = {"nas_id": own.nas["_id"]}
     bad = {"nas_id": ["", "x" * 65, HTML, "nas_unknown", foreign.nas["_id"]]}

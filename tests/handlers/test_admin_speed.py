@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from saas.permissions import Permission
-from saas.tenants import disconnects, nas, operators, plans
+from saas.tenants import disconnects, nas, operators, plans, sessions
 from saas.tenants.disconnects import CommandResult
 from saas.tenants.scope import PlatformScope
 from tests.browser import Browser, text
@@ -88,7 +88,7 @@ async def test_the_device_does_not(
         page = await page_after(bob, f"/t/{business.slug}/admin/sessions/{row['_id']}/speed", FASTER)
     for word in words:
         assert word in page, word
-    assert disconnects.own_speed(await business.scope.db.sessions.get(row["_id"])) is None
+    assert disconnects.own_speed(await sessions.get(business.scope, row["_id"])) is None
 
 
 async def test_a_session_that_the_device_does_not_know_is_taken_off_the_list(
@@ -98,7 +98,7 @@ async def test_a_session_that_the_device_does_not_know_is_taken_off_the_list(
     async with engine(ps, lambda command: CommandResult("nak", 1, error_cause=503)):
         page = await page_after(bob, f"/t/{business.slug}/admin/sessions/{row['_id']}/speed", FASTER)
     assert "has ended there already" in page and "This session has ended already." in page
-    assert (await business.scope.db.sessions.get(row["_id"]))["open"] is False
+    assert (await sessions.get(business.scope, row["_id"]))["open"] is False
 
 
 async def test_a_type_without_live_speed_offers_to_force_off(

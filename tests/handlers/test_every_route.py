@@ -57,9 +57,9 @@ async def _certificate(business: Business) -> str:
 async def _session(ps: PlatformScope, business: Business) -> str:
     """The id of the session that every business here has open."""
     event = AcctEvent(business.id, business.nas["_id"], "start", "every-route", USERNAME, 1.7e9, 1.7e9)
-    if await business.scope.db.sessions.one({"acct_session_id": event.session_id}) is None:
+    if await business.scope.db.online.one({"acct_session_id": event.session_id}) is None:
         await apply(ps, [Group("", "1", event.received, (event,), b"")])
-    return str((await business.scope.db.sessions.one({"acct_session_id": event.session_id}))["_id"])
+    return str((await business.scope.db.online.one({"acct_session_id": event.session_id}))["_id"])
 
 
 def _path(route: Route, business: Business, ids: dict[str, str]) -> str:

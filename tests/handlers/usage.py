@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
 from saas.tenants.sessions import Session
-from tests.world import Business
+from tests.world import Business, sessions_of
 
 AGO = 600  # seconds since the sessions began
 
@@ -57,6 +57,5 @@ async def ended(ps: PlatformScope, business: Business, number: str, cause: str, 
 
 
 async def _of(business: Business, number: str) -> Session:
-    row: Session | None = await business.scope.db.sessions.one({"acct_session_id": number})
-    assert row is not None, number
-    return row
+    (row,) = [row for row in await sessions_of(business.scope.db) if row["acct_session_id"] == number]
+    return cast(Session, row)

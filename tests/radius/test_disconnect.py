@@ -145,7 +145,7 @@ async def online(ps: PlatformScope, business: Business, gateway: Gateway, port: 
     reading = await journal.read(ps, 0.05)
     await apply(ps, reading.groups)
     await journal.remove(ps, reading.groups)
-    (row,) = await business.scope.db.sessions.find({"open": True})
+    (row,) = await business.scope.db.online.find({"open": True})
     return str(row["_id"])
 
 

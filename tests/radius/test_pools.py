@@ -27,7 +27,7 @@ from saas.tenants.pools import Pool, PoolForm, WorkersForm
 from saas.tenants.scope import PlatformScope, Services, platform_scope
 from tests.radius.conftest import HOST, engine_settings, set_plan
 from tests.support import free_ports, until
-from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, make_business
+from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, make_business, sessions_of
 
 pytestmark = pytest.mark.slow
 
@@ -115,7 +115,7 @@ async def applied(ps: PlatformScope) -> AsyncIterator[None]:
 
 async def recorded(business: Business) -> dict[str, tuple[int, bool]]:
     """Session id -> (octets, ended), as the console shows them; each once."""
-    rows = await business.scope.db.sessions.find({}, limit=100_000)
+    rows = await sessions_of(business.scope.db)
     assert len({row["acct_session_id"] for row in rows}) == len(rows), "a session was recorded twice"
     return {row["acct_session_id"]: (row["input_octets"], not row["open"]) for row in rows}
 
@@ -210,7 +210,7 @@ async def test_a_session_is_forced_off_while_its_tenant_moves(
         async with applied(alone):
             for name in ("a", "b"):
                 await device.accounting("start", USERNAME, name)
-        ids = {row["acct_session_id"]: row["_id"] for row in await business.scope.db.sessions.find({})}
+        ids = {row["acct_session_id"]: row["_id"] for row in await sessions_of(business.scope.db)}
 
         async def forced_off(name: str) -> str:
             scope = alone.enter(await alone.db.tenants.get(business.id), alone.actor)

@@ -13,7 +13,7 @@ from saas.tenants import apply, journal
 from saas.tenants.scope import PlatformScope
 from tests.bench import generator, mschap
 from tests.bench.generator import Generator, Report
-from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, World
+from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, World, sessions_of
 
 pytestmark = [
     pytest.mark.slow,
@@ -62,7 +62,7 @@ async def test_its_sessions_are_recorded(
         groups, complete = await journal.read(ps, 0.05)
         await apply.apply(ps, groups)
         await journal.remove(ps, groups)
-    rows = await world.acme.scope.db.sessions.find()
+    rows = await sessions_of(world.acme.scope.db)
     ended = [row for row in rows if not row["open"]]
     assert (len(rows), len(ended)) == (report["starts"], report["stops"])
     assert {row["account_id"] for row in rows} == {world.acme.account["_id"]}

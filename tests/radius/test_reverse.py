@@ -30,7 +30,7 @@ async def online(ps: PlatformScope, business: Business, gate: Peer, session: str
     reading = await journal.read(ps, 0.05)
     await apply(ps, reading.groups)
     await journal.remove(ps, reading.groups)
-    (row,) = await business.scope.db.sessions.find({"open": True, "acct_session_id": session})
+    (row,) = await business.scope.db.online.find({"open": True, "acct_session_id": session})
     return str(row["_id"])
 
 
@@ -209,9 +209,9 @@ async def test_a_command_for_another_tenants_device_goes_nowhere(
     async with device() as gate:
         await online(ps, world.acme, gate)
         row = {"tenant_id": world.zeta.id, "nas_id": world.acme.nas["_id"]}
-        (session,) = await world.acme.scope.db.sessions.find({"open": True})
+        (session,) = await world.acme.scope.db.online.find({"open": True})
         forged = {**session, **row, "_id": f"{session['_id']}x", "key": "forged"}
-        await world.zeta.scope.db.sessions.insert(forged)
+        await world.zeta.scope.db.online.insert(forged)
         attempt = await disconnects.request(world.zeta.scope, forged["_id"])
         assert (attempt["result"], gate.asked) == ("unreachable", [])
 

@@ -10,6 +10,7 @@ from saas.tenants.journal import AcctEvent
 from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.sessions import Session
 from saas.values import new_id, utcnow
+from tests.world import sessions_of
 
 GIGA = 2**32
 T0 = float(int(time.time())) - 100_000  # when the tests' sessions began: long ago enough to be told in the past
@@ -91,7 +92,7 @@ def session(begin: float, *readings: tuple[int, int, int], **values: Any) -> lis
 
 async def rows(scope: Scope) -> list[Session]:
     """Every session of the tenant, the earliest start first."""
-    return await scope.db.sessions.find(sort=[("started_at", 1)], limit=1000)
+    return await sessions_of(scope.db)
 
 
 async def drain(ps: PlatformScope) -> None:

@@ -23,6 +23,7 @@ from saas.tenants.scope import PlatformScope
 from saas.values import from_epoch, utcnow
 from tests.tenants.accounting_events import T0, drain, make_account, make_tenant
 from tests.tenants.accounting_model import INTERVAL, KINDS, Expected, Gateway, Packet, expected
+from tests.world import sessions_of
 
 ROUNDS = int(os.environ.get("MODEL_ROUNDS", "2"))
 SEED = int(os.environ.get("MODEL_SEED", str(secrets.randbits(32))))
@@ -162,11 +163,11 @@ async def one_round(ps: PlatformScope, seed: int) -> int:
     await books.finish()
     told = [packet for group in groups for packet in group]
     for scope, known in zip(scopes, accounts, strict=True):
-        rows = await scope.db.sessions.find(limit=10_000)
+        rows = await sessions_of(scope.db)
         compare(rows, [each for each in told if each.event.tenant_id == scope.tenant_id], known, seed)
     await apply.close_stale(ps, utcnow())
     for scope in scopes:
-        assert not await scope.db.sessions.count({"open": True}), f"seed {seed}: silence ends every session"
+        assert not await scope.db.online.count(), f"seed {seed}: silence ends every session"
         assert not await ps.db.dead_events.count({"tenant_id": scope.tenant_id}), f"seed {seed}"
     return len(told)
 

@@ -256,11 +256,11 @@ async def test_what_fails_for_one_tenants_stale_sessions_stops_no_other(
     expect_log("stale sessions: tenant .* failed")
     broken, sound = await make_tenant(ps), await make_tenant(ps)
     await record_and_apply(ps, *(event("start", 0, tenant_id=each.tenant_id) for each in (broken, sound)))
-    await broken.db.sessions.update_many({}, {"$unset": {"started_at": 1}})
+    await broken.db.online.update_many({}, {"$unset": {"started_at": 1}})
     await apply.close_stale(ps, utcnow())
     assert [row["stop_source"] for row in await rows(sound)] == ["stale"]
     assert [row["open"] for row in await rows(broken)] == [True]
-    await broken.db.sessions.delete_many({})
+    await broken.db.online.delete_many({})
 
 
 def test_events_of_a_session_are_taken_together_and_none_overtakes_a_reboot() -> None:

@@ -7,7 +7,7 @@ import pytest
 from saas.embedded import StoreUrls
 from saas.errors import Conflict, NotFound, Taken
 from saas.schema import COLLECTIONS
-from saas.store import FenceError, Insert, Replace, Store, Update
+from saas.store import Delete, FenceError, Insert, Replace, Store, Update
 from saas.values import new_id
 from tests.world import World
 
@@ -31,10 +31,12 @@ async def test_another_tenants_row_cannot_be_changed_or_removed(world: World) ->
     assert await db.nas.update_many({"_id": foreign}, {"$set": {"name": "mine"}}) == 0
     assert await db.nas.delete_many({"_id": foreign}) == 0
     assert await db.nas.bulk([Update({"_id": foreign}, {"$set": {"name": "mine"}})]) == 0
-    assert await db.nas.bulk([Replace({"_id": foreign, "name": "mine"})]) == 0
+    version = world.zeta.nas["version"]
+    assert await db.nas.bulk([Replace({"_id": foreign, "name": "mine"}, version)]) == 0
+    assert await db.nas.bulk([Delete(foreign, version)]) == 0
     assert await world.zeta.scope.db.nas.get(foreign) == world.zeta.nas
     with pytest.raises(FenceError):
-        await db.nas.bulk([Replace({**world.zeta.nas, "name": "mine"})])
+        await db.nas.bulk([Replace({**world.zeta.nas, "name": "mine"}, version)])
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from saas import migrations
-from tests.world import World
+from saas.store import Insert
+from saas.tenants import accounts
+from saas.tenants.verify import verify
+from tests.tenants.accounting_events import event, record_and_apply
+from tests.world import World, sessions_of
 
 
 async def test_tenants_and_members_of_old_can_be_told_something(world: World) -> None:
@@ -20,3 +25,37 @@ async def test_tenants_and_members_of_old_can_be_told_something(world: World) ->
     assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == fresh
     assert (await scope.db.members.get(member_id))["language"] == "system"
     assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["notice_days"] == 9
+
+
+async def test_what_is_left_is_moved_beside_the_accounts(world: World) -> None:
+    scope, account = world.acme.scope, world.acme.account
+    await scope.db.accounts.update(account["_id"], {"$set": {"octets_left": 5, "seconds_left": None}})
+    await scope.db.quotas.delete(account["_id"])
+    for _ in range(2):
+        await migrations.quotas_apart(world.ps)
+    assert "octets_left" not in await scope.db.accounts.get(account["_id"])
+    now = await accounts.get(scope, account["_id"])
+    assert (now["octets_left"], now["seconds_left"]) == (5, None)
+    assert not [sentence async for sentence in verify(world.ps) if account["_id"] in sentence]
+
+
+async def test_open_sessions_are_moved_to_their_own_place(world: World) -> None:
+    scope = world.acme.scope
+    told = [("start", "lives", 0), ("start", "ends", 0), ("stop", "ends", 60)]
+    await record_and_apply(world.ps, *(event(name, at, scope.tenant_id, session_id=id) for name, id, at in told))
+    before = await sessions_of(scope.db)
+    await scope.db.sessions.bulk([Insert(row) for row in before if row["open"]])
+    await scope.db.online.delete_many({})
+    for _ in range(2):
+        await migrations.online_apart(world.ps)
+    assert await sessions_of(scope.db) == before
+    assert [row["acct_session_id"] for row in await scope.db.online.find()] == ["lives"]
+
+
+async def test_indexes_that_nobody_needs_are_dropped(world: World) -> None:
+    store, name = world.ps.services.store, "tenant_id_1_open_1__id_1"
+    rows = store._client[store._name]["sessions"]
+    await rows.create_index([("tenant_id", 1), ("open", 1), ("_id", 1)], name=name)
+    assert name in await rows.index_information()
+    await asyncio.gather(store.prepare(), store.prepare())
+    assert name not in await rows.index_information()

@@ -22,7 +22,8 @@ async def ended(world: World, number: int, stopped_at: datetime, octets: int, *,
     """A session's row."""
     row = accounting.begin(event("start", 0, tenant_id=world.acme.id, session_id=str(number)))
     row |= {"input_octets": octets, "output_octets": 10 * octets, "stopped_at": stopped_at, "open": is_open}
-    await world.acme.scope.db.sessions.insert({**row, "stale_at": stopped_at, "search": []})
+    table = world.acme.scope.db.online if is_open else world.acme.scope.db.sessions
+    await table.insert({**row, "stale_at": stopped_at, "search": []})
 
 
 async def test_a_day_is_summed_up(world: World) -> None:
