@@ -93,7 +93,8 @@ def _names(value: object) -> Iterator[str]:
             yield from _names(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _names(inner)
+            if not isinstance(inner, str):  # most are hundreds of ids
+                yield from _names(inner)
 
 
 class Table:
@@ -254,6 +255,8 @@ class Table:
             raise FenceError("rows of this collection never change")
 
     def _refuse_fence_fields(self, value: object) -> None:
+        if not self._fence:
+            return
         for name in _names(value):
             if name.partition(".")[0] in self._fence:
                 raise FenceError(f"{name} is set by the fence")

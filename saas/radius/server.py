@@ -18,6 +18,11 @@ from saas.radius.datagrams import give, take
 
 RECEIVE_BUFFER: Final = 8 * 2**20  # octets asked for; the kernel may grant less (net.core.rmem_max)
 BATCH: Final = 256  # datagrams in one wake-up
+# A wake-up costs as much as several datagrams. Where few come, the accounting socket is left alone for a while: a
+# device waits for seconds, and its answer for a disk anyway. In a burst it is not.
+REST: Final = 0.004  # seconds
+FEW: Final = 3  # datagrams in a wake-up after which the socket rests
+MANY: Final = 32  # datagrams after a rest at which it is read without one again
 
 # How a socket is asked to tell the address that a datagram was sent to; IP_PKTINFO is 8 in Linux, Python has no name
 _TELL: Final = {
@@ -42,16 +47,21 @@ class Listener:
             self._socket.setsockopt(*_TELL[self._socket.family], 1)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._outgoing: list[tuple[bytes, Address]] = []
+        self._rests = kind == "acct"
+        self._resting: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Begin to read."""
         self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._socket.fileno(), self._drain)
+        self._loop.add_reader(self._socket.fileno(), self._ready)
 
     def pause(self) -> None:
         """Read no more; answers can still be sent."""
         if self._loop is not None:
-            read_no_more(self._socket)
+            if self._resting is None:
+                read_no_more(self._socket)
+            else:
+                self._resting.cancel()
             self._loop = None
 
     def close(self) -> None:
@@ -70,10 +80,28 @@ class Listener:
         outgoing, self._outgoing = self._outgoing, []
         give(self._socket, outgoing)
 
-    def _drain(self) -> None:
+    def _ready(self) -> None:
+        if self._drain() < FEW and self._rests and self._loop is not None:
+            read_no_more(self._socket)
+            self._resting = self._loop.call_later(REST, self._rested)
+
+    def _rested(self) -> None:
+        """Rest again while that is worth it: there was something, and not so much that reading at once costs less."""
+        self._resting = None
+        count = self._drain()
+        if self._loop is None:
+            return
+        if 0 < count < MANY:
+            self._resting = self._loop.call_later(REST, self._rested)
+        else:
+            self._loop.add_reader(self._socket.fileno(), self._ready)
+
+    def _drain(self) -> int:
+        """Take what has come; how many datagrams."""
         batch = take(self._socket, BATCH)
         if batch:
             self._receive(self, batch)
+        return len(batch)
 
 
 def read_no_more(made: socket.socket) -> None:

@@ -189,6 +189,7 @@ def begin(event: AcctEvent) -> Row:
         "output_base": 0,
         "heard": False,
         "gigawords": False,
+        "sole": True,
         "flags": [],
         "search": [],
         "version": 1,

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from saas.errors import Conflict, Taken, Unavailable
 from saas.tenants import accounting, metering, quotas, sessions, slots
 from saas.tenants.accounting import AcctEvent, Row
 from saas.tenants.fanout import each_tenant
 from saas.tenants.journal import Group, encode
-from saas.tenants.known import Known
+from saas.tenants.known import Account, Known
 from saas.tenants.scope import SYSTEM, PlatformScope, Scope
 from saas.values import new_id, utcnow
 
@@ -37,7 +36,6 @@ _TURN = {"_id": "applying"}
 _SEARCHED = ("framed_ip", "framed_ipv6", "calling_station_id", "tunnel_client")
 _ACCOUNT = ("tenant_id", "username", "member_id", "agent_id", *metering.FIELDS)
 
-Account = Mapping[str, Any]
 Apply = Callable[[Sequence[AcctEvent]], Awaitable[None]]
 
 
@@ -203,7 +201,9 @@ async def _write(
     keyed = [(accounting.event_key(event), event) for event in events]
     keys = list({key for key, _ in keyed})
     read = await ps.db.online.find({"key": {"$in": keys}}, limit=len(keys))
-    read += await ps.db.sessions.find({"key": {"$in": keys}}, limit=len(keys) * _ROWS_A_KEY)
+    sole = {row["key"] for row in read if row.get("sole")}
+    if others := [key for key in keys if key not in sole]:
+        read += await ps.db.sessions.find({"key": {"$in": others}}, limit=len(others) * _ROWS_A_KEY)
     before: dict[str, Row] = {row["_id"]: dict(row) for row in read}
     books: dict[str, list[Row]] = defaultdict(list)
     for row in read:
@@ -231,8 +231,9 @@ def _take(rows: list[Row], event: AcctEvent) -> Row:
         accounting.fold(row, event)
     if len(rows) > 1:
         newest = max(rows, key=lambda each: each["started_at"])
-        for other in rows:
-            if other["open"] and other is not newest:  # a device has one session under an id at a time
+        for other in [each for each in rows if each["open"]]:
+            other["sole"] = False
+            if other is not newest:  # a device has one session under an id at a time
                 accounting.close(other, other["seen_at"], "Lost-Carrier", "reused")
     return row
 
@@ -259,29 +260,40 @@ async def _accounts(
     rows: Sequence[Row],
     claims: Mapping[str, str],
 ) -> dict[str, Account]:
-    """The accounts whose limits matter, by id, once every session has its owner as far as there is one."""
-    ownerless = [row for row in rows if not row["account_id"]]
-    wanted = {claims[row["_id"]] for row in ownerless if row["_id"] in claims}
-    wanted |= {
+    """The accounts that have limits and pay for something, by id, with what is left to them; before that, every session
+    has its owner as far as there is one.
+    """
+    await _own(ps, known, mark, [row for row in rows if not row["account_id"]], claims)
+    paying = {
         row["account_id"]
         for row in rows
-        if row["account_id"] and not known.is_free(row["account_id"]) and row != before.get(row["_id"])
+        if row["account_id"]
+        and not known.is_free(row["account_id"])
+        and metering.has_grown(before.get(row["_id"]), row)
     }
-    found: dict[str, Account] = {}
-    if wanted:
-        read = await ps.db.accounts.find({"_id": {"$in": list(wanted)}}, limit=len(wanted), fields=_ACCOUNT)
-        found = {account["_id"]: account for account in await quotas.join(ps.db, read)}
-    await _own(ps, ownerless, claims, found)
-    for account in found.values():
-        if not metering.is_limited(account):
-            known.learn_free(account["_id"], account["tenant_id"], account["username"], mark)
+    found = await quotas.join(ps.db, list((await _known_accounts(ps, known, mark, paying)).values()))
+    limited = {account["_id"]: account for account in found if metering.is_limited(account)}
+    for account in found:
+        if account["_id"] not in limited:
+            known.learn_free(account["_id"], mark)
+    return limited
+
+
+async def _known_accounts(ps: PlatformScope, known: Known, mark: int, ids: Collection[str]) -> dict[str, Account]:
+    """Accounts by id, those that are not known from the store; one that is not there is left out."""
+    found = {account_id: account for account_id in ids if (account := known.account(account_id))}
+    missing = [account_id for account_id in ids if account_id not in found]
+    if missing:
+        for account in await ps.db.accounts.find({"_id": {"$in": missing}}, limit=len(missing), fields=_ACCOUNT):
+            known.learn(account, mark)
+            found[account["_id"]] = account
     return found
 
 
-async def _own(
-    ps: PlatformScope, ownerless: Sequence[Row], claims: Mapping[str, str], accounts: dict[str, Account]
-) -> None:
+async def _own(ps: PlatformScope, known: Known, mark: int, ownerless: Sequence[Row], claims: Mapping[str, str]) -> None:
     """Say whose sessions these are: by the account that an event carries, else by the user name."""
+    claimed = {claims[row["_id"]] for row in ownerless if row["_id"] in claims}
+    accounts = await _known_accounts(ps, known, mark, claimed)
     nameless: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))  # by tenant and user name
     for row in ownerless:
         account = accounts.get(claims.get(row["_id"], ""))
@@ -291,9 +303,8 @@ async def _own(
             nameless[row["tenant_id"]][row["username"]].append(row)
     for tenant_id, by_name in nameless.items():
         filter = {"tenant_id": tenant_id, "username": {"$in": list(by_name)}}
-        found = await ps.db.accounts.find(filter, limit=len(by_name), fields=_ACCOUNT)
-        for account in await quotas.join(ps.db, found):
-            accounts[account["_id"]] = account
+        for account in await ps.db.accounts.find(filter, limit=len(by_name), fields=_ACCOUNT):
+            known.learn(account, mark)
             for row in by_name[account["username"]]:
                 _give(row, account)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import Any
 
 from saas.kv import Change
 from saas.tenants.scope import PlatformScope
@@ -10,14 +11,17 @@ from saas.tenants.scope import PlatformScope
 _KEPT = 200_000  # accounts
 _AT_ONCE = 1000  # changes heard in one go
 
+Account = Mapping[str, Any]
+
 
 class Known:
-    """Interim intervals of tenants, and the accounts that have no limits. Empty at every `begin` unless it hears."""
+    """Intervals of tenants, accounts, and which of these have no limits. Empty at every `begin` unless it hears."""
 
     def __init__(self) -> None:
         self._intervals: dict[str, int] = {}
-        self._free: dict[str, tuple[str, str]] = {}  # tenant and user name of accounts, by id
-        self._ids: dict[tuple[str, str], str] = {}
+        self._accounts: dict[str, Account] = {}
+        self._free: set[str] = set()  # ids of accounts that have no limits
+        self._ids: dict[str, dict[str, str]] = {}  # tenant -> user name -> id of what is kept
         self._news: AsyncIterator[Change | None] | None = None
         self._hears = False
         self._heard = 0
@@ -41,7 +45,7 @@ class Known:
         return self._heard - heard
 
     def begin(self) -> int:
-        """A mark for `learn_free`, to be taken before anything is read."""
+        """A mark for `learn` and `learn_free`, to be taken before anything is read."""
         if not self._hears:
             self._clear()
         return self._heard
@@ -58,27 +62,44 @@ class Known:
             self._intervals |= found
         return self._intervals | found
 
+    def account(self, account_id: str) -> Account | None:
+        """What was learnt of an account."""
+        return self._accounts.get(account_id)
+
+    def learn(self, account: Account, mark: int) -> None:
+        """An account is like this (with `_id`, `tenant_id`, `username`), unless something changed since `mark`."""
+        if mark != self._heard or not self._hears:
+            return
+        if len(self._accounts) >= _KEPT:
+            self._clear()
+        self._accounts[account["_id"]] = account
+        self._ids.setdefault(account["tenant_id"], {})[account["username"]] = account["_id"]
+
     def is_free(self, account_id: str) -> bool:
         """Whether the account is known to have no limits."""
         return account_id in self._free
 
-    def learn_free(self, account_id: str, tenant_id: str, username: str, mark: int) -> None:
-        """An account has no limits, unless something changed since `mark`."""
-        if mark != self._heard or not self._hears:
-            return
-        if len(self._free) >= _KEPT:
-            self._clear()
-        self._free[account_id] = tenant_id, username
-        self._ids[tenant_id, username] = account_id
+    def learn_free(self, account_id: str, mark: int) -> None:
+        """An account that was learnt has no limits, unless something changed since `mark`."""
+        if mark == self._heard and account_id in self._accounts:
+            self._free.add(account_id)
 
     def _forget(self, change: Change) -> None:
         self._heard += 1
         if change.kind == "account":
-            self._free.pop(self._ids.pop((change.tenant_id, change.key), ""), None)
+            self._forget_accounts([self._ids.get(change.tenant_id, {}).pop(change.key, "")])
+        elif change.kind == "plan":  # its accounts may carry other terms now
+            self._forget_accounts(self._ids.pop(change.tenant_id, {}).values())
         elif change.kind == "tenant":
             self._intervals.pop(change.tenant_id, None)
 
+    def _forget_accounts(self, account_ids: Iterable[str]) -> None:
+        for account_id in account_ids:
+            self._accounts.pop(account_id, None)
+            self._free.discard(account_id)
+
     def _clear(self) -> None:
         self._intervals.clear()
+        self._accounts.clear()
         self._free.clear()
         self._ids.clear()

@@ -20,7 +20,8 @@ from saas.values import utcnow
 
 FIELDS = ("plan_id", "terms.counted")  # of an account, beside what is left to it
 _LEFT = {"octets": "octets_left", "seconds": "seconds_left"}
-_NONE: Row = {"account_id": "", "input_octets": 0, "output_octets": 0, "lasted": 0}
+_COUNTERS = ("input_octets", "output_octets", "lasted")
+_NONE: Row = {"account_id": "", **dict.fromkeys(_COUNTERS, 0)}
 
 Fallen = set[tuple[str, str]]  # tenant and user name of accounts that have nothing left
 
@@ -28,6 +29,12 @@ Fallen = set[tuple[str, str]]  # tenant and user name of accounts that have noth
 def is_limited(account: Mapping[str, Any]) -> bool:
     """Whether what the account uses is taken from anything."""
     return any(account.get(left) is not None for left in _LEFT.values())
+
+
+def has_grown(before: Row | None, row: Row) -> bool:
+    """Whether a session has used anything since it was read, or of another account than then."""
+    old = before if before is not None and before["account_id"] == row["account_id"] else _NONE
+    return any(row[name] != old[name] for name in _COUNTERS)
 
 
 def growth(before: Row | None, row: Row, counted: str) -> dict[str, int]:
@@ -44,25 +51,24 @@ def growth(before: Row | None, row: Row, counted: str) -> dict[str, int]:
 async def take(
     ps: PlatformScope, before: Mapping[str, Row], rows: Sequence[Row], accounts: Mapping[str, Mapping[str, Any]]
 ) -> Fallen:
-    """Take what sessions grew by from their accounts (by id, with FIELDS and what is left), within a transaction that
-    read them.
+    """Take what sessions grew by from the accounts that have limits (by id, with FIELDS and what is left), within a
+    transaction that read them.
 
     The rows say afterwards what was taken, and are to be written in the same transaction.
     """
-    limited = {account_id: account for account_id, account in accounts.items() if is_limited(account)}
-    metered = [row for row in rows if row["account_id"] in limited]
+    metered = [row for row in rows if row["account_id"] in accounts]
     if not metered:
         return set()
-    counted = await _counted(ps, {limited[row["account_id"]]["plan_id"] for row in metered})
+    counted = await _counted(ps, {accounts[row["account_id"]]["plan_id"] for row in metered})
     taken: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_LEFT, 0))
     for row in metered:
-        account = limited[row["account_id"]]
+        account = accounts[row["account_id"]]
         direction = (account.get("terms") or {}).get("counted") or counted.get(account["plan_id"], "both")
         for name, amount in growth(before.get(row["_id"]), row, direction).items():
             if account.get(_LEFT[name]) is not None:
                 row[f"charged_{name}"] += amount
                 taken[account["_id"]][name] += amount
-    return await _write(ps, limited, taken)
+    return await _write(ps, accounts, taken)
 
 
 async def tell(ps: PlatformScope, fallen: Fallen) -> None:

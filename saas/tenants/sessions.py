@@ -36,6 +36,7 @@ class Session(TypedDict):
     device), "on" / "off" (it rebooted), "stale", "clear" (an operator), "disconnect" (the device knew of no such
     session), "reused" (it began another one under the same id). `terminate_cause` by its name in RFC 2866. `flags`:
     "reopened", "counter_wrapped", "counter_reset", "counter_regressed". `account_id`, `member_id`: "" when unknown.
+    `sole`: that while it is online no other session is known under its key, so that nobody need look for one.
     `lasted`: the most seconds it was ever known to last; `charged_octets`, `charged_seconds`: what of it was taken
     from its account's quota (saas/tenants/metering.py).
     `rate_up` and `rate_down`: the speed that the device has confirmed since it began, bit/s, 0 not limited; without
@@ -73,6 +74,7 @@ class Session(TypedDict):
     output_base: int
     heard: bool
     gigawords: bool
+    sole: NotRequired[bool]
     flags: list[str]
     search: list[str]
     framed_ip: str
@@ -103,7 +105,7 @@ class ClearForm(Form):
     nas_id: str = Field(min_length=1, max_length=64, title=N_("Device"), json_schema_extra={"widget": "nas"})
 
 
-_COUNTING = {"input_base", "output_base", "heard", "gigawords", "lasted"}
+_COUNTING = {"input_base", "output_base", "heard", "gigawords", "lasted", "sole"}
 _INTERNAL = {"tenant_id", "key", "epoch", "stale_at", "search"} | _COUNTING
 
 

@@ -162,15 +162,16 @@ async def test_who_has_no_limits_is_asked_for_once(ps: PlatformScope, scope: Sco
     account = await make_account(scope, "alice")
     known = Known()
     await known.hear(ps, 0.01)
-    start, first, second, stop = session(0, (300, 10, 90), (600, 20, 200), (700, 30, 300), tenant_id=scope.tenant_id)
+    readings = ((300, 10, 90), (600, 20, 200), (650, 25, 250), (700, 30, 300))
+    start, first, second, third, stop = session(0, *readings, tenant_id=scope.tenant_id)
 
     async def take_in(*events: AcctEvent) -> None:
         await apply.apply(ps, [group(*events)], known)
 
-    await take_in(start)
+    await take_in(start, first)
     assert known.is_free(account)
     await scope.db.quotas.update_one({"_id": account}, {"$set": {"octets_left": 500, "seconds_left": None}})
-    await take_in(first)
+    await take_in(second)
     assert await left(scope, account) == (500, None), "a change that nobody told of is not seen"
     await scope.changed("account", "alice")
 
@@ -179,8 +180,8 @@ async def test_who_has_no_limits_is_asked_for_once(ps: PlatformScope, scope: Sco
         return not known.is_free(account)
 
     await until(heard, "the change is heard")
-    await take_in(second, stop)
-    assert await left(scope, account) == (500 - 230, None)
+    await take_in(third, stop)
+    assert await left(scope, account) == (500 - 110, None)
 
 
 async def test_verify_tells_of_a_session_that_took_what_it_did_not_use(ps: PlatformScope, scope: Scope) -> None:
