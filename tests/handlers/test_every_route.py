@@ -10,11 +10,14 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import certificates, login, notices, operators, traces
+from saas.tenants import card_making, certificates, login, notices, operators, traces
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
+from saas.tenants.card_making import BatchForm
+from saas.tenants.cards import Card
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
+from saas.values import new_id
 from tests.browser import Browser
 from tests.world import PASSWORD, USERNAME, Business, World
 
@@ -33,6 +36,8 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
     audit = await business.scope.db.audit.find(limit=1)
     return {
         "accounts": business.account["_id"],
+        "card-batches": (await _card(business))["batch_id"],
+        "cards": (await _card(business))["_id"],
         "certificates": await _certificate(business),
         "groups": business.operator["group_id"],
         "log": audit[0]["_id"],
@@ -44,6 +49,14 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "sessions": await _session(ps, business),
         "traces": (await traces.start_nas(business.scope, business.nas["_id"], traces.TraceForm())).id,
     }
+
+
+async def _card(business: Business) -> Card:
+    """A card that waits to be activated."""
+    form = BatchForm(kind="balance", amount=5000, count=1)
+    batch = await card_making.create(business.scope, form, new_id("try"))
+    card: Card = await business.scope.db.cards.one({"batch_id": batch["_id"]})
+    return card
 
 
 async def _certificate(business: Business) -> str:
