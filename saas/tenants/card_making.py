@@ -23,7 +23,7 @@ from saas.tenants.paging import beginning
 from saas.tenants.scope import Scope
 from saas.values import new_id, utcnow
 
-_BALANCE: dict[str, Any] = {"when": ("kind", "balance")}
+_BALANCE: dict[str, Any] = {"when": ("kind", "balance"), "optional": False}
 _PLAN: dict[str, Any] = {"when": ("kind", "plan")}
 
 

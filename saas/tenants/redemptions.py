@@ -197,13 +197,18 @@ async def _found(scope: Scope, code: str) -> Card:
         "cards:all": _PER_TENANT,
     }
     for key, most in guesses.items():
-        count, wait = await scope.kv.hits(key)
-        if count >= most:
-            raise Limit("too_many_codes", retry_after=int(wait) + 1, minutes=int(wait) // 60 + 1)
+        _refuse_beyond(most - 1, await scope.kv.hits(key))
     card: Any = await scope.db.cards.one({"hash": cards.code_hash(scope, code)})
     if card is None:
-        for key in guesses:
-            await scope.kv.hit(key, _WINDOW)
+        counted = [(most, await scope.kv.hit(key, _WINDOW)) for key, most in guesses.items()]
+        for most, hits in counted:  # of those who came at once, no more are answered
+            _refuse_beyond(most, hits)
         raise Invalid({"code": "unknown_code"})
     found: Card = card
     return found
+
+
+def _refuse_beyond(most: int, hits: tuple[int, float]) -> None:
+    count, wait = hits
+    if count > most:
+        raise Limit("too_many_codes", retry_after=int(wait) + 1, minutes=int(wait) // 60 + 1)

@@ -149,6 +149,7 @@ async def test_single_cards_are_found_and_changed(boss: Browser, admin: str, sco
     assert "cannot be undone" in text(await boss.get(f"{admin}/cards/{other['_id']}/void", **EN))
     await do(boss, f"{admin}/cards/{other['_id']}/void")
     assert await made.states() == ["inactive", "void", "inactive"]
+    assert (await boss.get(f"{admin}/cards?batch_id={new_id('bat')}")).code == 404
     exported = text(await boss.get(f"{admin}/cards?format=csv&q={other['serial']}", **EN))
     assert exported.startswith("\ufeffCard number,") and f"{other['serial']}" in exported and "Void" in exported
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from saas.errors import AppError, Conflict, Invalid, Limit
-from saas.tenants import accounts, billing, card_codes, card_making, cards, ledger, life, plans, redemptions
+from saas.tenants import accounts, billing, card_codes, card_making, cards, ledger, life, plans, redemptions, verify
 from saas.tenants.accounts import QuickOpenForm
 from saas.tenants.card_making import BatchForm
 from saas.tenants.plan_form import PlanForm
@@ -127,6 +128,51 @@ async def test_a_plan_card_for_nothing_is_a_gift(desk: Desk) -> None:
     made = await make(desk.scope, kind="plan", plan_id=desk.plan_id, price=0)
     await desk(made.codes[0])
     assert await desk.entries() == [] and (await desk.account())["term"]["paid"] == 3000
+
+
+async def test_the_examples_of_the_documentation(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def clock(*moment: int) -> datetime:
+        now = datetime(*moment, tzinfo=ZoneInfo(ZONE)).astimezone(UTC)  # type: ignore[arg-type, misc]
+        monkeypatch.setattr(life, "utcnow", lambda: now)
+        return now
+
+    await ledger.post(desk.scope, "payment", 1000, key="before", member_id=desk.member_id, method="cash")
+    await desk((await make(desk.scope)).codes[0], member=True)
+    assert await desk.balance() == 6000
+    await desk((await make(desk.scope, amount=12000, price=10000)).codes[0], member=True)
+    assert await desk.balance() == 18000
+
+    began, ends = clock(2026, 11, 23, 10), clock(2026, 12, 23, 23, 59, 59)
+    term = billing.empty(began)["term"] | {"paid": 3000}
+    await desk.scope.db.accounts.update(desk.account_id, {"$set": {"expires_at": ends, "term": term}})
+    clock(2026, 12, 1, 10)
+    await desk((await make(desk.scope, kind="plan", plan_id=desk.plan_id, units=3, price=8000)).codes[0])
+    assert (await desk.account())["expires_at"] == clock(2027, 3, 23, 23, 59, 59)
+    assert (await desk.account())["term"]["paid"] == 3000 + 8000
+
+    now = clock(2026, 4, 16, 23, 59, 59)
+    rest = {"expires_at": now + timedelta(days=9), "term": billing.empty(now)["term"] | {"paid": 1500}}
+    await desk.scope.db.accounts.update(desk.account_id, {"$set": rest})
+    other = await make(desk.scope, kind="plan", plan_id=await other_plan(desk))
+    await desk(other.codes[0], change=True)
+    assert (await desk.account())["expires_at"] == datetime(2026, 5, 24, 15, 59, 59, tzinfo=UTC)
+    assert [amount for _, amount, _ in (await desk.entries())[-4:]] == [1500, -1500, 6000, -6000]
+
+
+async def test_the_books_of_cards_are_verified(desk: Desk) -> None:
+    made = await make(desk.scope)
+    await card_making.create(desk.scope, BatchForm(kind="balance", amount=1, count=2), "waiting")
+    await desk(made.codes[0])
+    await desk((await make(desk.scope, kind="plan", plan_id=desk.plan_id)).codes[0])
+    assert await verify._cards(desk.scope) == []
+    rows = await made.rows()
+    await desk.scope.db.cards.update_one({"_id": rows[1]["_id"]}, {"$set": {"state": "used", "attempt": "none"}})
+    await desk.scope.db.cards.delete_many({"_id": rows[2]["_id"]})
+    await desk.scope.db.card_codes.update_one({}, {"$set": {"sealed": b"altered"}})
+    await desk.scope.db.card_codes.insert({"_id": made.batch["_id"], "sealed": desk.scope.seal("")})
+    wrong = await verify._cards(desk.scope)
+    for words in ("2 cards of 3", "neither waiting nor", "cannot be unsealed", f"card {rows[1]['_id']}: used, and"):
+        assert len([line for line in wrong if words in line]) == 1, (words, wrong)
 
 
 async def test_a_suspended_account_is_renewed_too(desk: Desk) -> None:
@@ -276,6 +322,11 @@ async def test_guessing_is_stopped_for_an_actor_an_address_and_a_tenant(
     assert await guess(by(desk, "five", "192.0.2.8"), desk) == "invalid"
     assert await guess(by(desk, "six", "192.0.2.9"), desk) == "too_many_codes", "it is the tenant"
     assert await made.states() == ["active"] * 3
+
+
+async def test_guesses_that_come_at_once_are_counted_too(desk: Desk) -> None:
+    answers = await asyncio.gather(*(guess(by(desk, "bot", "192.0.2.7"), desk) for _ in range(40)))
+    assert sorted(answers) == ["invalid"] * 10 + ["too_many_codes"] * 30
 
 
 async def test_right_codes_and_slips_count_as_no_guess(desk: Desk) -> None:

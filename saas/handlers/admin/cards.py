@@ -207,13 +207,12 @@ class Cards(ListPage):
     template = "admin/cards/cards.html"
     search = N_("Card number, account or member")
     export = "cards"
-    sort = "-_id"
     columns = (
         Column(N_("Card number"), "serial", role="title", sort="serial"),
         Column(N_("Batch"), "batch", link="/card-batches/{batch_id}"),
         Column(N_("State"), "state", "status", words=STATES),
         Column(N_("Good until"), "expires_at", "day", role="minor"),
-        Column(N_("Used"), "used_at", "minute"),
+        Column(N_("Used at"), "used_at", "minute"),
         Column(N_("Used by"), "used_by", link="/members/{member_id}"),
     )
     filters = (Filter("state", N_("State"), tuple(STATES.items())), Filter("batch_id", N_("Batch")))
@@ -221,8 +220,12 @@ class Cards(ListPage):
     create = ("/card-batches/new", N_("Make cards"))
 
     async def choices(self) -> Mapping[str, Choices]:
-        """The newest batches."""
-        return {"batch_id": list((await cards.prefixes(self.scope)).items())}
+        """The newest batches, and the one that is asked for."""
+        names = await cards.prefixes(self.scope)
+        asked = self.query("batch_id")
+        if asked and asked not in names:
+            names[asked] = (await cards.get_batch(self.scope, asked))["prefix"]
+        return {"batch_id": list(names.items())}
 
     async def rows(self, query: ListQuery) -> Page:
         """See cards.listing; with the batches' names."""
@@ -239,7 +242,7 @@ class ActivateOne(Handler):
     async def post(self, id: str) -> None:
         """See cards.move_one."""
         card = await cards.move_one(self.scope, id, self.verb)
-        self.done(self.url("/cards", batch_id=card["batch_id"]), self.done_text, serial=card["serial"])
+        self.done(self.url("/cards", batch_id=card["batch_id"], sort="serial"), self.done_text, serial=card["serial"])
 
 
 class DeactivateOne(ActivateOne):
@@ -265,7 +268,7 @@ class VoidOne(ConfirmPage):
     async def act(self) -> str:
         """See cards.move_one."""
         card = await cards.move_one(self.scope, self.part("id"), "void")
-        return self.url("/cards", batch_id=card["batch_id"])
+        return self.url("/cards", batch_id=card["batch_id"], sort="serial")
 
 
 _READ, _WRITE, _SECRET = Permission.CARDS_READ, Permission.CARDS_WRITE, Permission.CARDS_SECRET
