@@ -17,7 +17,6 @@ from saas.tenants.card_making import BatchForm
 from saas.tenants.cards import Card
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
-from saas.values import new_id
 from tests.browser import Browser
 from tests.world import PASSWORD, USERNAME, Business, World
 
@@ -52,10 +51,11 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
 
 
 async def _card(business: Business) -> Card:
-    """A card that waits to be activated."""
-    form = BatchForm(kind="balance", amount=5000, count=1)
-    batch = await card_making.create(business.scope, form, new_id("try"))
-    card: Card = await business.scope.db.cards.one({"batch_id": batch["_id"]})
+    """The card that every business here has."""
+    if await business.scope.db.cards.one({"serial": "EVERY-ROUTE-00001"}) is None:
+        form = BatchForm(kind="balance", amount=5000, count=1, prefix="every-route")
+        await card_making.create(business.scope, form, "every-route")
+    card: Card = await business.scope.db.cards.one({"serial": "EVERY-ROUTE-00001"})
     return card
 
 
