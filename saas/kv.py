@@ -152,6 +152,15 @@ class Kv:
             count, left = await self._hit(keys=[f"hit:{key}"], args=[int(window * 1000)])
         return int(count), max(int(left), 0) / 1000
 
+    async def hits(self, key: str) -> tuple[int, float]:
+        """What `hit` has counted so far, without counting."""
+        with _translated():
+            async with self._client.pipeline(transaction=True) as pipe:
+                pipe.get(f"hit:{key}")
+                pipe.pttl(f"hit:{key}")
+                count, left = await pipe.execute()
+        return int(count or 0), max(int(left), 0) / 1000
+
     async def lease(self, name: str, holder: str, ttl: float) -> bool:
         """Take or prolong the lease for `ttl` seconds; False while another holds it."""
         with _translated():
@@ -319,3 +328,7 @@ class TenantKv:
     async def hit(self, key: str, window: float) -> tuple[int, float]:
         """See Kv.hit."""
         return await self._kv.hit(self._prefix + key, window)
+
+    async def hits(self, key: str) -> tuple[int, float]:
+        """See Kv.hits."""
+        return await self._kv.hits(self._prefix + key)

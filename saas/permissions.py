@@ -15,6 +15,10 @@ class Permission(StrEnum):
     ACCOUNTS_SECRET = "accounts:secret"
     ACCOUNTS_WRITE = "accounts:write"
     AUDIT_READ = "audit:read"
+    CARDS_READ = "cards:read"
+    CARDS_REDEEM = "cards:redeem"
+    CARDS_SECRET = "cards:secret"
+    CARDS_WRITE = "cards:write"
     LEDGER_READ = "ledger:read"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
@@ -39,6 +43,8 @@ PRESETS: dict[str, frozenset[Permission]] = {
         {
             Permission.ACCOUNTS_READ,
             Permission.ACCOUNTS_WRITE,
+            Permission.CARDS_READ,
+            Permission.CARDS_REDEEM,
             Permission.LEDGER_READ,
             Permission.MEMBERS_READ,
             Permission.MEMBERS_WRITE,

@@ -175,6 +175,31 @@ COLLECTIONS: dict[str, Collection] = {
         (Index(_up("tenant_id", "key"), unique=True), Index(_newest("tenant_id", "account_id"))),
         append_only=True,
     ),
+    "card_batches": Collection(
+        _TENANT,
+        (
+            Index(_up("tenant_id", "attempt"), unique=True),
+            Index(_up("tenant_id", "prefix"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "kind")),
+            Index(_newest("tenant_id", "plan_id")),
+            Index(_newest("tenant_id", "expires_at")),
+            Index(_up("tenant_id", "lapsed", "expires_at")),
+        ),
+    ),
+    "card_codes": Collection(_TENANT),  # of a batch, by its id: sealed, until they are taken out
+    "cards": Collection(
+        _TENANT,
+        (
+            Index(_up("tenant_id", "hash"), unique=True),
+            Index(_up("tenant_id", "serial"), unique=True),
+            Index(_up("tenant_id", "attempt"), unique=True, partial=(("state", "used"),)),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "batch_id")),
+            Index(_newest("tenant_id", "state")),
+            Index(_newest("tenant_id", "used_by"), partial=(("state", "used"),)),
+        ),
+    ),
     "online": Collection(  # sessions that are open
         _TENANT_MEMBER,
         (*_SESSION, Index(_up("key"), unique=True), Index(_up("stale_at"))),

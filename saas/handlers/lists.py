@@ -111,10 +111,10 @@ class ListPage(Handler):
         self.set_header("Content-Type", "text/csv; charset=utf-8")
         self.set_header("Content-Disposition", f'attachment; filename="{self.export}.csv"')
         query = replace(query, after=None, limit=EXPORT_STEP)
-        self.write("\ufeff" + _csv([[self.reader(column.title) for column in self.columns]]))
+        self.write("\ufeff" + csv_text([[self.reader(column.title) for column in self.columns]]))
         while True:
             found = await self.rows(query)
-            self.write(_csv([[plain(self.reader, column, row) for column in self.columns] for row in found.rows]))
+            self.write(csv_text([[plain(self.reader, column, row) for column in self.columns] for row in found.rows]))
             await self.flush()
             if found.next is None:
                 break
@@ -222,7 +222,8 @@ def read_cursor(keys: Keys, sort: str, text: str) -> tuple[Any, str]:
     return (datetime.fromisoformat(tagged["at"]) if isinstance(tagged, dict) else tagged), row_id
 
 
-def _csv(rows: list[list[str]]) -> str:
+def csv_text(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as CSV. A file for spreadsheets begins with a mark, "\\ufeff"."""
     buffer = io.StringIO()
     csv.writer(buffer).writerows(rows)
     return buffer.getvalue()

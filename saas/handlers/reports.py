@@ -27,6 +27,7 @@ JOBS = {
     "scheduled": N_("Do what is due for the tenants"),
 }
 SCHEDULED = {
+    "card_expiry": N_("Mark recharge cards that have expired"),
     "day_sums": N_("Reckon the sums of the day"),
     "expired": N_("Tell whose plan has ended"),
     "expiring": N_("Tell whose plan ends soon"),

@@ -9,6 +9,7 @@ from typing import Any
 from saas.handlers.columns import Column
 from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
+from saas.tenants.ledger import CARD
 from saas.tenants.notices_texts import KINDS
 from saas.values import utcnow
 
@@ -20,7 +21,7 @@ LEDGER_KINDS: Mapping[str, str] = {
     "adjustment": N_("Adjustment"),
     "transfer": N_("Transfer"),
 }
-METHODS: Mapping[str, str] = PAY_METHODS
+METHODS: Mapping[str, str] = {**PAY_METHODS, CARD: N_("Recharge card")}
 
 # Why a login was refused: the name of the rule that failed first (access.decide), in a few words.
 REASONS: Mapping[str, str] = {
@@ -205,6 +206,7 @@ ACTOR_KINDS: Mapping[str, str] = {
 NOUNS: Mapping[str, str] = {
     "account": N_("Account"),
     "authority": N_("Certificate authority"),
+    "card": N_("Recharge card"),
     "certificate": N_("Certificate"),
     "cloud_account": N_("Cloud account"),
     "group": N_("Operator group"),
@@ -232,6 +234,7 @@ ACTIONS: Mapping[str, str] = {
     "account.line": N_("Changed an account's line"),
     "account.open": N_("Opened an account"),
     "account.password": N_("Changed an account's password"),
+    "account.redeem": N_("Redeemed a recharge card for an account"),
     "account.release": N_("Released an account's binding"),
     "account.renew": N_("Renewed an account"),
     "account.resume": N_("Resumed an account"),
@@ -239,6 +242,12 @@ ACTIONS: Mapping[str, str] = {
     "account.suspend": N_("Suspended an account"),
     "account.transfer": N_("Transferred an account to another member"),
     "authority.create": N_("Made the system's certificate authority"),
+    "card.activate": N_("Activated recharge cards"),
+    "card.codes": N_("Took out the codes of recharge cards"),
+    "card.deactivate": N_("Deactivated recharge cards"),
+    "card.expire": N_("Recharge cards expired"),
+    "card.make": N_("Made recharge cards"),
+    "card.void": N_("Voided recharge cards"),
     "certificate.create": N_("Issued a certificate"),
     "certificate.renew": N_("Renewed a certificate"),
     "certificate.revoke": N_("Revoked a certificate"),
@@ -247,6 +256,7 @@ ACTIONS: Mapping[str, str] = {
     "group.create": N_("Added an operator group"),
     "group.delete": N_("Deleted an operator group"),
     "group.update": N_("Changed an operator group"),
+    "member.redeem": N_("Redeemed a recharge card onto a member's balance"),
     "member.top_up": N_("Took money onto a member's balance"),
     "member.update": N_("Changed a member"),
     "nas.create": N_("Added a device"),
@@ -290,6 +300,7 @@ ACTIONS: Mapping[str, str] = {
 # What was done to an account, as its own page says it.
 DEEDS: Mapping[str, str] = {
     "renew": N_("Renewed"),
+    "redeem": N_("Card redeemed"),
     "add": N_("Topped up"),
     "begin": N_("First log-in"),
     "change_plan": N_("Plan changed"),

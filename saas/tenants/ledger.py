@@ -18,6 +18,7 @@ from saas.tenants.scope import Scope
 from saas.values import new_id, normal_username, utcnow
 
 BALANCE = "balance"  # the method of what is paid by the member's balance: no money moves
+CARD = "card"  # the method of what a recharge card pays for: its money came in when it was sold
 Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer"]
 
 

@@ -46,7 +46,8 @@ class Case(NamedTuple):
 class Effect:
     """What an act does: fields of the account, entries of its member's ledger; `removes` the account altogether.
 
-    `tell` writes what the member is told, of the account as it is then and the name of its plan.
+    `tell` writes what the member is told, of the account as it is then and the name of its plan. `also` writes what
+    else belongs to it, such as that a card is used up, of the account as it was and the deed.
     """
 
     changes: Mapping[str, Any]
@@ -54,6 +55,7 @@ class Effect:
     note: str = ""
     removes: bool = False
     tell: Callable[[Scope, Account, str], Awaitable[None]] | None = None
+    also: Callable[[Scope, Account, Deed], Awaitable[None]] | None = None
 
 
 class Act(NamedTuple):
@@ -136,6 +138,8 @@ async def perform(scope: Scope, act: Act, account_id: str, form: Any, attempt: s
         member_id = case.account["member_id"]
         await ledger.book(tx, effect.postings, key=deed["_id"], member_id=member_id, account_id=account_id)
         await _write(tx, act, case, effect)
+        if effect.also:
+            await effect.also(tx, case.account, deed)
         return case.account["username"], deed
 
     try:

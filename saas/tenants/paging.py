@@ -91,10 +91,14 @@ def _midnight(text: str, name: str, zone: str) -> datetime | None:
         raise Invalid({name: "bad_date"}) from None
 
 
+def beginning(text: str) -> dict[str, str]:
+    """What a field must be to begin with a text. Answered by the index."""
+    return {"$gte": text, "$lt": text + "\uffff"}
+
+
 def starts_with(q: str) -> dict[str, Any]:
     """A filter on a `search` array: some element begins with `q`, letter case aside. Answered by the index."""
-    text = q.strip().lower()
-    return {"search": {"$elemMatch": {"$gte": text, "$lt": text + "\uffff"}}}
+    return {"search": {"$elemMatch": beginning(q.strip().lower())}}
 
 
 def search_keys(*texts: str) -> list[str]:

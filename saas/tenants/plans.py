@@ -15,7 +15,7 @@ from typing import Any, Literal
 from saas.errors import Conflict, Invalid
 from saas.tenants import records
 from saas.tenants.billing import METERED, Tariff
-from saas.tenants.paging import ListQuery, Page, page
+from saas.tenants.paging import ListQuery, Page, beginning, page
 from saas.tenants.plan_form import DAYS, MATTERS, NEEDED, AtEnd, Binding, PlanForm
 from saas.tenants.scope import Scope
 
@@ -89,7 +89,7 @@ async def set_status(scope: Scope, plan_id: str, status: Literal["active", "reti
 
 
 async def delete(scope: Scope, plan_id: str) -> None:
-    """Remove a plan that no account has. Conflict("in_use") otherwise: retire it instead."""
+    """Remove a plan that no account has and no card is for. Conflict("in_use") otherwise: retire it instead."""
     await records.remove(scope, PLAN, plan_id, guard=_is_free)
 
 
@@ -105,7 +105,7 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     if status := query.filters.get("status"):
         filter["status"] = status
     if query.q:
-        filter["name"] = {"$gte": query.q, "$lt": query.q + "\uffff"}
+        filter["name"] = beginning(query.q)
     return await page(scope.db.plans, filter, query)
 
 
@@ -124,6 +124,11 @@ async def sold(scope: Scope, plan_id: str) -> Plan | None:
     """A plan that can be bought; None when there is none, or it is not for sale."""
     plan: Plan | None = await scope.db.plans.one({"_id": plan_id, **_SOLD})
     return plan
+
+
+def runs_out(plan: Plan) -> bool:
+    """Whether it ends or runs out, so that more of it can be bought."""
+    return any((plan["bundle_months"], plan["valid_days"], plan["octets"], plan["seconds"]))
 
 
 async def bound_to(scope: Scope, nas_id: str) -> list[Plan]:
@@ -195,8 +200,9 @@ async def _settle(values: Mapping[str, Any], scope: Scope, plan: Plan) -> None:
 
 
 async def _is_free(scope: Scope, plan: Plan) -> None:
-    if await scope.db.accounts.count({"plan_id": plan["_id"]}, limit=1):
-        raise Conflict("in_use", name=plan["name"])
+    for rows in (scope.db.accounts, scope.db.card_batches):
+        if await rows.count({"plan_id": plan["_id"]}, limit=1):
+            raise Conflict("in_use", name=plan["name"])
 
 
 async def _change(

@@ -94,13 +94,8 @@ class _Purchase(NamedTuple):
 async def _renew(scope: Scope, case: Case, form: RenewForm) -> Effect:
     refuse(case, "closed")
     plan = await _next_plan(scope, case) or case.plan
-    if not any((plan["bundle_months"], plan["valid_days"], plan["octets"], plan["seconds"])):
-        raise Conflict("nothing_to_buy", name=plan["name"])
-    purchase = _purchase(plan, form.units, form.paid, form.method)
-    if plan["_id"] == case.account["plan_id"]:
-        return Effect({**purchase.on(case.account, case)}, purchase.postings)
-    nothing = billing.Holding({**billing.empty(case.now), "expires_at": case.now})
-    return Effect({**_on_plan(plan), **purchase.on(nothing, case)}, purchase.postings)
+    _check_sells(plan)
+    return _renewed(case, _purchase(plan, form.units, form.paid, form.method))
 
 
 async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
@@ -126,12 +121,26 @@ async def _change_plan(scope: Scope, case: Case, form: ChangePlanForm) -> Effect
         raise Conflict("same_plan", field="plan_id")
     if form.when == "expiry":
         return Effect({"next_plan_id": plan["_id"]})
-    rest = billing.unused(case.account, case.now)
-    holding, postings = _turned(case, plan, rest)
-    if form.units:
-        purchase = _purchase(plan, form.units, form.paid, form.method)
-        holding, postings = purchase.on(holding, case), (*postings, *purchase.postings)
-    return Effect({**_on_plan(plan), **holding}, postings)
+    return _changed(case, plan, _purchase(plan, form.units, form.paid, form.method) if form.units else None)
+
+
+def prepaid(case: Case, plan: Plan, units: int, paid: int, *, change: bool) -> Effect:
+    """What a card does that was bought for `paid`: it renews an account that has the plan, or is to have it now.
+
+    With `change` it turns the rest of another plan into this one. Conflict("card_other_plan") without,
+    Conflict("nothing_to_buy") for a plan that neither ends nor runs out.
+    """
+    refuse(case, "closed")
+    if plan["_id"] == case.account["plan_id"]:
+        plan = case.plan
+    _check_sells(plan)
+    purchase = _Purchase(plan, units, paid, ledger.sale(paid, paid, ledger.CARD, f"{plan['name']} × {units}"))
+    planned = plan["_id"] == case.account["next_plan_id"] and billing.is_over(case.account, case.now)
+    if plan is case.plan or planned:
+        return _renewed(case, purchase)
+    if not change:
+        raise Conflict("card_other_plan", name=plan["name"])
+    return _changed(case, plan, purchase)
 
 
 async def _keep_plan(scope: Scope, case: Case, form: Form) -> Effect:
@@ -145,6 +154,27 @@ async def _next_plan(scope: Scope, case: Case) -> Plan | None:
     """The plan that was chosen for the time after the end, if that has come and the plan is still on sale."""
     planned = case.account["next_plan_id"]
     return await plans.sold(scope, planned) if planned and billing.is_over(case.account, case.now) else None
+
+
+def _check_sells(plan: Plan) -> None:
+    if not plans.runs_out(plan):
+        raise Conflict("nothing_to_buy", name=plan["name"])
+
+
+def _renewed(case: Case, purchase: _Purchase) -> Effect:
+    """More of the plan that the account has, or the first term of the one that it was to have after the end."""
+    if purchase.plan["_id"] == case.account["plan_id"]:
+        return Effect({**purchase.on(case.account, case)}, purchase.postings)
+    nothing = billing.Holding({**billing.empty(case.now), "expires_at": case.now})
+    return Effect({**_on_plan(purchase.plan), **purchase.on(nothing, case)}, purchase.postings)
+
+
+def _changed(case: Case, plan: Plan, purchase: _Purchase | None) -> Effect:
+    """Over to another plan: the rest is turned into it, and what is bought comes on top."""
+    holding, postings = _turned(case, plan, billing.unused(case.account, case.now))
+    if purchase:
+        holding, postings = purchase.on(holding, case), (*postings, *purchase.postings)
+    return Effect({**_on_plan(plan), **holding}, postings)
 
 
 def _on_plan(plan: Plan) -> dict[str, Any]:

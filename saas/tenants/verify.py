@@ -106,7 +106,35 @@ def _miscounted(row: Any) -> Iterator[str]:
         yield "took from a quota without belonging to an account"
 
 
-CHECKS: tuple[Check, ...] = (_accounts, _devices, _certificates, _operators, _sessions, ledger.differences)
+async def _cards(scope: Scope) -> list[str]:
+    """Batches have all their cards, codes that wait can be unsealed, and what used cards did stands in the books."""
+    wrong: list[str] = []
+    async for batch in _rows(scope.db.card_batches):
+        there = await scope.db.cards.count({"batch_id": batch["_id"]})
+        if there != batch["count"]:
+            wrong.append(f"batch {batch['_id']}: {there} cards of {batch['count']}")
+        if (await scope.db.card_codes.one({"_id": batch["_id"]}) is None) != (batch["codes_taken_at"] is not None):
+            wrong.append(f"batch {batch['_id']}: its codes are neither waiting nor taken out")
+    async for row in _rows(scope.db.card_codes):
+        if not _opens(scope, row["sealed"]):
+            wrong.append(f"batch {row['_id']}: its codes cannot be unsealed with this secret key")
+    after = ""
+    while cards := await scope.db.cards.find({"state": "used", "_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = cards[-1]["_id"]
+        done = await _keys(scope.db.deeds, [card["attempt"] for card in cards])
+        done |= await _keys(scope.db.ledger, [f"card:{card['_id']}:1" for card in cards])
+        idle = [card for card in cards if not done & {card["attempt"], f"card:{card['_id']}:1"}]
+        wrong += [f"card {card['_id']}: used, and nothing was done for it" for card in idle]
+    return wrong
+
+
+async def _keys(table: Table, keys: list[str]) -> set[str]:
+    """Those of the keys that rows have."""
+    rows = await table.find({"key": {"$in": keys}}, sort=[("key", 1)], limit=len(keys), fields=["key"])
+    return {row["key"] for row in rows}
+
+
+CHECKS: tuple[Check, ...] = (_accounts, _devices, _certificates, _operators, _sessions, _cards, ledger.differences)
 
 
 async def _rows(table: Table) -> AsyncIterator[Any]:

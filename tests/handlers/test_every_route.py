@@ -10,9 +10,11 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import certificates, login, notices, operators, traces
+from saas.tenants import card_making, certificates, login, notices, operators, traces
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
+from saas.tenants.card_making import BatchForm
+from saas.tenants.cards import Card
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
 from tests.browser import Browser
@@ -33,6 +35,8 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
     audit = await business.scope.db.audit.find(limit=1)
     return {
         "accounts": business.account["_id"],
+        "card-batches": (await _card(business))["batch_id"],
+        "cards": (await _card(business))["_id"],
         "certificates": await _certificate(business),
         "groups": business.operator["group_id"],
         "log": audit[0]["_id"],
@@ -44,6 +48,15 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "sessions": await _session(ps, business),
         "traces": (await traces.start_nas(business.scope, business.nas["_id"], traces.TraceForm())).id,
     }
+
+
+async def _card(business: Business) -> Card:
+    """The card that every business here has."""
+    if await business.scope.db.cards.one({"serial": "EVERY-ROUTE-00001"}) is None:
+        form = BatchForm(kind="balance", amount=5000, count=1, prefix="every-route")
+        await card_making.create(business.scope, form, "every-route")
+    card: Card = await business.scope.db.cards.one({"serial": "EVERY-ROUTE-00001"})
+    return card
 
 
 async def _certificate(business: Business) -> str:

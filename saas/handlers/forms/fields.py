@@ -8,6 +8,7 @@ Hints stand in ``Field(json_schema_extra={…})``:
 - ``labels``: value -> message id, for the choices of a Literal
 - ``group``: message id; fields of one group are folded away under that heading
 - ``when``: (field, choice, …): shown only while that field has one of the choices, where scripts run
+- ``optional``: False where a field without a value is wrong all the same, for some choices of another one
 - ``rows``: how high a textarea is
 - ``placeholder``, ``autocomplete``: as in HTML
 """
