@@ -92,7 +92,20 @@ async def notices_begin(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.notice_days": {"$exists": False}}, {"$set": fresh})
 
 
-MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules, terms_and_versions, notices_begin)
+async def papers_begin(ps: PlatformScope) -> None:
+    """What stands on a tenant's receipts and invoices, nothing so far."""
+    names = ("legal_name", "postal_address", "tax_id", "phone", "number_prefix", "paper_footer", "logo")
+    fresh = {f"parameters.{name}": "" for name in names}
+    await ps.db.tenants.update_many({"parameters.logo": {"$exists": False}}, {"$set": fresh})
+
+
+MIGRATIONS: Sequence[Migration] = (
+    sessions_take_from_quota,
+    optional_rules,
+    terms_and_versions,
+    notices_begin,
+    papers_begin,
+)
 
 
 async def migrate(ps: PlatformScope, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

@@ -15,7 +15,10 @@ class Permission(StrEnum):
     ACCOUNTS_SECRET = "accounts:secret"
     ACCOUNTS_WRITE = "accounts:write"
     AUDIT_READ = "audit:read"
+    DOCUMENTS_READ = "documents:read"
+    DOCUMENTS_WRITE = "documents:write"
     LEDGER_READ = "ledger:read"
+    LEDGER_REVERSE = "ledger:reverse"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
     NAS_READ = "nas:read"
@@ -39,6 +42,8 @@ PRESETS: dict[str, frozenset[Permission]] = {
         {
             Permission.ACCOUNTS_READ,
             Permission.ACCOUNTS_WRITE,
+            Permission.DOCUMENTS_READ,
+            Permission.DOCUMENTS_WRITE,
             Permission.LEDGER_READ,
             Permission.MEMBERS_READ,
             Permission.MEMBERS_WRITE,

@@ -57,6 +57,7 @@ _ACTIONS = {
     "write": N_("Add and change"),
     "secret": N_("Show secrets"),
     "disconnect": N_("Force off, change speed"),
+    "reverse": N_("Reverse entries"),
 }
 
 

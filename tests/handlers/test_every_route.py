@@ -10,7 +10,7 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import certificates, login, notices, operators, traces
+from saas.tenants import certificates, documents, login, notices, operators, traces
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
 from saas.tenants.journal import Group
@@ -31,15 +31,18 @@ def _name(case: object) -> str | None:
 async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
     """An object of the business for every noun that a path begins with."""
     audit = await business.scope.db.audit.find(limit=1)
+    payment = await business.scope.db.ledger.one({"kind": "payment"})
     return {
         "accounts": business.account["_id"],
         "certificates": await _certificate(business),
+        "documents": (await documents.receipt(business.scope, payment["_id"]))["_id"],
         "groups": business.operator["group_id"],
         "log": audit[0]["_id"],
         "members": business.account["member_id"],
         "nas": business.nas["_id"],
         "notices": (await notices.tell_me(business.scope, "expiring", "en"))["_id"],
         "operators": business.operator["_id"],
+        "payments": payment["_id"],
         "plans": business.plan["_id"],
         "sessions": await _session(ps, business),
         "traces": (await traces.start_nas(business.scope, business.nas["_id"], traces.TraceForm())).id,

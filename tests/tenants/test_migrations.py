@@ -20,3 +20,14 @@ async def test_tenants_and_members_of_old_can_be_told_something(world: World) ->
     assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == fresh
     assert (await scope.db.members.get(member_id))["language"] == "system"
     assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["notice_days"] == 9
+
+
+async def test_tenants_of_old_can_print(world: World) -> None:
+    fresh: Any = world.acme.scope.tenant["parameters"]
+    names = ("legal_name", "postal_address", "tax_id", "phone", "number_prefix", "paper_footer", "logo")
+    await world.ps.db.tenants.update(world.acme.id, {"$unset": {f"parameters.{name}": "" for name in names}})
+    await world.ps.db.tenants.update(world.zeta.id, {"$set": {"parameters.legal_name": "Zeta Ltd"}})
+    for _ in range(2):
+        await migrations.papers_begin(world.ps)
+    assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == fresh
+    assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["legal_name"] == "Zeta Ltd"

@@ -2,14 +2,15 @@
 
 Hints stand in ``Field(json_schema_extra={…})``:
 
-- ``widget``: text, textarea, password, secret (generate and copy), money, number, switch, select, multi, date, email
+- ``widget``: text, textarea, password, secret (generate and copy), money, number, switch, select, multi, date, email,
+  file (it arrives as base64)
 - ``scale``: the field is stored as this many units for each one typed, e.g. 1_000_000 for Mbps kept as bit/s
 - ``unit``: message id of what stands behind the box, e.g. "Mbps"
 - ``labels``: value -> message id, for the choices of a Literal
 - ``group``: message id; fields of one group are folded away under that heading
 - ``when``: (field, choice, …): shown only while that field has one of the choices, where scripts run
 - ``rows``: how high a textarea is
-- ``placeholder``, ``autocomplete``: as in HTML
+- ``placeholder``, ``autocomplete``, ``accept``: as in HTML
 """
 
 from __future__ import annotations
