@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from saas.errors import AppError, Invalid
 from saas.handlers.forms import FormPage
@@ -27,7 +27,12 @@ class Sheet:
 
 
 class PreviewPage(FormPage):
-    """A form, beside it what it would do with what stands in it. Declare `look`; the template says preview.aside."""
+    """A form, beside it what it would do with what stands in it. Declare `look`; the template says preview.aside.
+
+    `unseen`: texts that do not change it and may still be missing.
+    """
+
+    unseen: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     async def look(self, form: Any) -> Sheet:
@@ -39,7 +44,7 @@ class PreviewPage(FormPage):
         query = {name: self.get_query_arguments(name) for name in self.request.query_arguments} if self.htmx else {}
         given = self.body() if posted else query
         try:
-            return await self.look(Bound(self.model).parse(given)), None
+            return await self.look(Bound(self.model).parse(given | {name: ["-"] for name in self.unseen})), None
         except Invalid as error:
             return None, error if given and not posted else None  # the form itself tells it
         except AppError as error:

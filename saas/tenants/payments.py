@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from saas.errors import Conflict, Invalid, Taken
+from saas.errors import Conflict, Taken
 from saas.i18n import N_
 from saas.tenants import audit, documents, ledger
 from saas.tenants.forms import Form, Note
@@ -22,10 +22,10 @@ _SUMMED = 100_000  # entries at most that a total is of
 
 
 class ReverseForm(Form):
-    """What is taken back: the entry alone, or a payment and its charge; and why, which a reversal needs to say."""
+    """What is taken back: the entry alone, or a payment and its charge; and why."""
 
     what: Literal["entry", "sale"] = Field(default="entry", title=N_("What is taken back"))
-    note: Note = Field(default="", title=N_("Why"), json_schema_extra={"widget": "textarea"})
+    note: Annotated[Note, Field(min_length=1)] = Field(title=N_("Why"), json_schema_extra={"widget": "textarea"})
 
 
 class Total(NamedTuple):
@@ -104,11 +104,8 @@ async def reverse(scope: Scope, entry_id: str, form: ReverseForm) -> list[Ledger
     """Take an entry back by a counter-entry of the same kind, with its charge if the form says so; each once for ever.
 
     NotFound; Conflict("is_reversed"), ("is_reversal"), ("not_reversible"), or ("bought_since") for a charge after which
-    more was bought for the account: what was paid for its term is known of the last purchase only. Invalid without a
-    note.
+    more was bought for the account: what was paid for its term is known of the last purchase only.
     """
-    if not form.note:
-        raise Invalid({"note": "missing"})
 
     async def write(tx: Scope) -> list[LedgerEntry]:
         return [await _take_back(tx, entry, form.note) for entry in await _to_reverse(tx, entry_id, form.what)]

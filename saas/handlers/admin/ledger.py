@@ -42,7 +42,7 @@ class Ledger(ListPage):
         Column(N_("Discount"), discount, "money", role="minor"),
         Column(N_("Note"), "note"),
         Column(N_("By"), "actor_name"),
-        Column(N_("Entry key"), "key", "code", role="minor"),
+        Column(N_("Entry key"), "key", "code", role="export"),
     )
     filters = (
         Filter("kind", N_("Kind"), tuple(LEDGER_KINDS.items())),

@@ -21,6 +21,7 @@ from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 
 _REVERSED = {"reversed": N_("Taken back"), "reversal": N_("Takes back")}
+_KINDS = {**LEDGER_KINDS, **_REVERSED}
 _MONEY = {kind: LEDGER_KINDS[kind] for kind in payments.KINDS}
 ENTRY_COLUMNS = (
     Column(N_("Time"), "at", "moment", link="/payments/{_id}", role="title"),
@@ -39,15 +40,19 @@ PAPER_COLUMNS = (
 )
 # What is taken back when an entry alone is.
 _ALONE = {
-    "payment": N_("The payment alone: the member owes what it had paid"),
-    "refund": N_("The refund: it was not paid out"),
-    "charge": N_("The charge: the member need not pay it"),
+    "payment": N_("The payment alone"),
+    "refund": N_("The refund"),
+    "charge": N_("The charge"),
 }
 
 
 def _list_price(row: Row) -> int:
     """What it would have cost without a discount; money onto the balance has no other price than itself."""
     return int(row["list_price"] or row["amount"])
+
+
+def _kind(row: Row) -> str:
+    return str(row["state"] or row["kind"])
 
 
 class Payments(ListPage):
@@ -58,17 +63,17 @@ class Payments(ListPage):
     template = "admin/payments/list.html"
     export = "payments"
     columns = (
-        Column(N_("Time"), "at", "moment", link="/payments/{_id}", role="title"),
+        Column(N_("Time"), "at", "minute", link="/payments/{_id}", role="title"),
         Column(N_("Member"), "member_login", link="/members/{member_id}"),
         Column(N_("Account"), "username", role="minor"),
-        Column(N_("Kind"), "kind", words=LEDGER_KINDS),
+        Column(N_("Kind"), _kind, "badge", words=_KINDS),
         Column(N_("List price"), _list_price, "money", role="minor"),
         Column(N_("Discount"), discount, "money", role="minor"),
         Column(N_("Paid"), "amount", "money"),
         Column(N_("Paid by"), "method", words=PAID_BY),
         Column(N_("Note"), "note", role="minor"),
         Column(N_("By"), "actor_name"),
-        Column(N_("State"), "state", "badge", words=_REVERSED),
+        Column(N_("Entry key"), "key", "code", role="export"),
     )
     empty = N_("No money has moved yet.")
     filters = (
@@ -143,13 +148,14 @@ class Reverse(PreviewPage):
     back = "/payments/{id}"
     submit = N_("Take back")
     saved = N_("Taken back by an entry of its own.")
+    unseen = ("note",)
     creates = True
 
     async def choices(self) -> Mapping[str, Choices]:
         """With the charge only where there is one."""
         entry = await payments.get(self.scope, self.part("id"))
         alone = [("entry", _ALONE.get(entry["kind"], LEDGER_KINDS[entry["kind"]]))]
-        sale = [("sale", N_("The payment and its charge: the sale is void"))]
+        sale = [("sale", N_("The payment and its charge"))]
         return {"what": alone + (sale if await payments.charge_of(self.scope, entry) else [])}
 
     async def initial(self) -> Mapping[str, Any]:
@@ -171,7 +177,7 @@ class Reverse(PreviewPage):
             *([self.reader(N_("The invoice gets a credit note."))] if found.credited else []),
         ]
         if found.balance_after < 0:
-            owes = N_("The member owes {amount} afterwards.")
+            owes = N_("The member owes {amount} afterwards: what was bought stays charged.")
             notes.insert(0, self.reader(owes, amount=money(-found.balance_after)))
         lines = [(LEDGER_KINDS[entry["kind"]], money(entry["amount"]), money(0)) for entry in found.entries]
         lines.append((N_("Balance"), money(found.balance), money(found.balance_after)))
