@@ -186,11 +186,11 @@ def _pairs(
 
 def _lines(paper: Paper, width: float) -> Any:
     figures = len(paper.columns) - 1
-    widths = [width * 0.4] + [width * 0.6 / figures] * figures
+    widths = [width * 0.36] + [width * 0.64 / figures] * figures
     head = [_text(each, _style(9, color=_GRAY, align=TA_RIGHT if n else 0)) for n, each in enumerate(paper.columns)]
     body = [
         [_text(cell, _style(10, align=TA_RIGHT if n else 0)) for n, cell in enumerate(line)] for line in paper.lines
     ]
     rules = [("LINEBELOW", (0, 0), (-1, -1), 0.6, _RULE), ("VALIGN", (0, 0), (-1, -1), "TOP")]
-    sides = [("LEFTPADDING", (0, 0), (0, -1), 0), ("RIGHTPADDING", (-1, 0), (-1, -1), 0)]
+    sides = [("LEFTPADDING", (0, 0), (-1, -1), 0), ("RIGHTPADDING", (0, 0), (-1, -1), 0)]
     return Table([head, *body], widths, repeatRows=1, style=[*rules, *sides])

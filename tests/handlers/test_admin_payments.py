@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import re
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from pypdfium2.raw import FPDF_PAGEOBJ_TEXT
 
+from saas import pdf
 from saas.handlers.papers import capitals, paper_of
 from saas.tenants import documents, ledger, life, logos, parameters, payments, proof, purchases, wallet
 from saas.tenants.ledger import LedgerEntry
@@ -159,6 +161,37 @@ async def test_glyphs_and_logo_are_in_the_pdf(desk: tuple[Business, Browser, str
     assert max((count for count, colour in colours if colour == (10, 120, 240)), default=0) > 1000
 
 
+async def test_the_same_paper_is_the_same_file_whoever_else_prints(desk: tuple[Business, Browser, str]) -> None:
+    """Fonts are shared: what one paper needs must not get into another one that is drawn at the same time."""
+    business, browser, base = desk
+    receipt = await documents.receipt(business.scope, (await opening(business))["_id"])
+    invoice = await documents.invoice(business.scope, (await opening(business))["_id"])
+    paths = [
+        f"{base}/documents/{paper['_id']}/pdf?size={size}&language={language}"
+        for paper in (receipt, invoice)
+        for size in ("a4", "slip")
+        for language in ("zh", "en")
+    ]
+    alone = [(await browser.get(path)).body for path in paths]
+    together = await asyncio.gather(*(browser.get(path) for path in paths * 3))
+    assert [answer.body for answer in together] == alone * 3 and len(set(alone)) == len(paths)
+
+
+def test_long_texts_markup_and_rare_characters_are_printed() -> None:
+    lines = [
+        [f"Plan {number} & <b>more</b> of it, in a name that is too long", "-¥1,234,567.00"] for number in range(99)
+    ]
+    paper = pdf.Paper(
+        "收据", "R1", ["堃昇喆 & Co"], None, [("会员", "赟")], ["项目", "金额"], lines, [("合计", "¥1")], "", "x"
+    )
+    for size in ("a4", "slip"):
+        drawn = pdf.draw(paper, size)  # type: ignore[arg-type]
+        assert (len(pypdfium2.PdfDocument(drawn)) > 1) == (size == "a4")
+        read = words(drawn)
+        for part in ("堃昇喆 & Co", "赟", "Plan 98 & <b>more</b>", "-¥1,234,567.00"):
+            assert part in read, part
+
+
 async def test_the_logo_is_sent_as_a_file(desk: tuple[Business, Browser, str]) -> None:
     _, browser, base = desk
     page = text(await browser.get(f"{base}/parameters/logo", **EN))
@@ -200,6 +233,7 @@ async def test_documents_are_listed_and_a_credit_note_names_its_invoice(desk: tu
     listed = text(await browser.get(f"{base}/documents", **EN))
     assert billed["number"] in listed and "Credit note" in listed and "-¥30.00" in listed
     note = (await documents.of_purchase(business.scope, billed["purchase"]))[1]
+    assert note["number"] in text(await browser.get(f"{base}/documents/{billed['_id']}"))
     read = words((await browser.get(f"{base}/documents/{note['_id']}/pdf?language=en")).body)
     assert billed["number"] in read and note["number"] in read and "-¥30.00" in read
 

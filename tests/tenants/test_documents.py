@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 
 from saas.errors import Conflict, Invalid, NotFound
 from saas.store import FenceError
-from saas.tenants import documents, ledger, logos, members, parameters, plans, wallet
+from saas.tenants import documents, ledger, logos, members, parameters, plans, verify, wallet
 from saas.tenants.ledger import LedgerEntry
 from saas.tenants.paging import ListQuery
 from saas.tenants.scope import Scope
@@ -109,6 +110,24 @@ async def test_each_kind_tenant_and_year_has_its_series(world: World) -> None:
     assert (await documents.receipt(world.acme.scope, (await paid(world.acme, 1))["_id"]))[
         "number"
     ] == f"R{year}-1000000"
+
+
+async def test_the_year_is_the_tenants(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Shanghai the year begins eight hours earlier than in UTC."""
+    first, second = [await paid(world.acme, number) for number in (1, 2)]
+    for entry, minute, number in ((first, 59, "R2026-000001"), (second, 0, "R2027-000001")):
+        moment = datetime(2026, 12, 31, 15 if minute else 16, minute, tzinfo=UTC)
+        monkeypatch.setattr(documents, "utcnow", lambda moment=moment: moment)
+        assert (await documents.receipt(world.acme.scope, entry["_id"]))["number"] == number
+
+
+async def test_a_gap_would_be_found(world: World) -> None:
+    entry = await documents.receipt(world.acme.scope, (await opening(world.acme))["_id"])
+    assert await verify._numbers(world.acme.scope) == []
+    series = f"{world.acme.id}:receipt:{entry['year']}"
+    await world.acme.scope.db.counters.update_one({"_id": series}, {"$inc": {"last": 1}})
+    told = f"receipts of {entry['year']}: 1 were issued, and the last number is 2"
+    assert await verify._numbers(world.acme.scope) == [told]
 
 
 async def test_an_invoice_says_the_tax_of_the_sale(world: World) -> None:

@@ -14,9 +14,15 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import DOCUMENTS
 from saas.i18n import LANGUAGES, N_
 from saas.permissions import Permission
-from saas.tenants import documents, logos
+from saas.tenants import documents, logos, payments
 from saas.tenants.paging import ListQuery, Page
 
+PAPER_COLUMNS = (
+    Column(N_("Number"), "number", "code", link="/documents/{_id}", role="title"),
+    Column(N_("Kind"), "kind", words=DOCUMENTS),
+    Column(N_("Amount"), "total", "money"),
+    Column(N_("Issued at"), "issued_at", "moment"),
+)
 SIZES: dict[pdf.Size, str] = {"a4": N_("A4"), "slip": N_("Slip, 80 mm")}
 
 
@@ -57,9 +63,13 @@ class Document(Handler):
         paper = paper_of(found, self.reader.language, None)
         columns = [Column(title, str(n), role="" if n else "title") for n, title in enumerate(paper.columns)]
         lines = [{str(n): cell for n, cell in enumerate(line)} for line in paper.lines]
+        others = await documents.of_purchase(self.scope, found["purchase"])
         self.page(
             "admin/documents/detail.html",
             found["number"],
+            others=[other for other in others if other["_id"] != id],
+            other_columns=PAPER_COLUMNS,
+            taken_back=bool(await payments.reversed_by(self.scope, {found["subject"]})),
             document=found,
             paper=paper,
             columns=columns,

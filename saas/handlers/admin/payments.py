@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from saas.handlers.admin.documents import PAPER_COLUMNS
 from saas.handlers.admin.ledger import discount
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
@@ -13,7 +14,7 @@ from saas.handlers.lists import Filter, ListPage
 from saas.handlers.papers import PAID_BY
 from saas.handlers.previews import PreviewPage, Sheet
 from saas.handlers.routes import Menu, Route
-from saas.handlers.words import DOCUMENTS, LEDGER_KINDS, METHODS
+from saas.handlers.words import LEDGER_KINDS, METHODS
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import accounts, documents, ledger, members, payments
@@ -31,12 +32,6 @@ ENTRY_COLUMNS = (
     Column(N_("Amount"), "amount", "money"),
     Column(N_("Balance after"), "after", "money"),
     Column(N_("State"), "state", "badge", words=_REVERSED),
-)
-PAPER_COLUMNS = (
-    Column(N_("Number"), "number", "code", link="/documents/{_id}", role="title"),
-    Column(N_("Kind"), "kind", words=DOCUMENTS),
-    Column(N_("Amount"), "total", "money"),
-    Column(N_("Issued at"), "issued_at", "moment"),
 )
 # What is taken back when an entry alone is.
 _ALONE = {
