@@ -21,6 +21,8 @@ The map of the house; a new file goes where its sentence is.
     scripts.py      the connection on which Redis runs our scripts
     security.py     the door to cryptography: password hashes, sealed secrets, signatures
     certs.py        X.509 certificates: the second door to cryptography
+    images.py       the only door to pictures that somebody uploads
+    pdf.py          the only door to PDF
     outbound.py     the only door to foreign servers: mail, webhooks, host names
 
     tenants/        the domain: one noun a file; document shape, form, operations
@@ -28,7 +30,7 @@ The map of the house; a new file goes where its sentence is.
     jobs/           time: thin loops over operations, one leader
     handlers/       HTTP: routes, pages, forms
 
-Direction: commands -> handlers | radius | jobs -> tenants -> store, kv, security, certs, outbound -> values, errors.
+Direction: commands -> handlers | radius | jobs -> tenants -> the doors (store to outbound) -> values, errors.
 The three fronts never import one another; they meet in operations.
 """
 

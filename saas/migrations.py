@@ -122,6 +122,13 @@ async def online_apart(ps: PlatformScope) -> None:
         await ps.transaction(move)
 
 
+async def papers_begin(ps: PlatformScope) -> None:
+    """What stands on a tenant's receipts and invoices, nothing so far."""
+    names = ("legal_name", "postal_address", "tax_id", "phone", "number_prefix", "paper_footer", "logo")
+    fresh = {f"parameters.{name}": "" for name in names}
+    await ps.db.tenants.update_many({"parameters.logo": {"$exists": False}}, {"$set": fresh})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -129,6 +136,7 @@ MIGRATIONS: Sequence[Migration] = (
     notices_begin,
     quotas_apart,
     online_apart,
+    papers_begin,
 )
 
 

@@ -19,7 +19,10 @@ class Permission(StrEnum):
     CARDS_REDEEM = "cards:redeem"
     CARDS_SECRET = "cards:secret"
     CARDS_WRITE = "cards:write"
+    DOCUMENTS_READ = "documents:read"
+    DOCUMENTS_WRITE = "documents:write"
     LEDGER_READ = "ledger:read"
+    LEDGER_REVERSE = "ledger:reverse"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
     NAS_READ = "nas:read"
@@ -45,6 +48,8 @@ PRESETS: dict[str, frozenset[Permission]] = {
             Permission.ACCOUNTS_WRITE,
             Permission.CARDS_READ,
             Permission.CARDS_REDEEM,
+            Permission.DOCUMENTS_READ,
+            Permission.DOCUMENTS_WRITE,
             Permission.LEDGER_READ,
             Permission.MEMBERS_READ,
             Permission.MEMBERS_WRITE,

@@ -167,9 +167,27 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id")),
             Index(_newest("tenant_id", "member_id")),
             Index(_newest("tenant_id", "account_id")),
+            Index(_newest("tenant_id", "kind")),
+            Index(_newest("tenant_id", "actor_name")),
         ),
         append_only=True,
     ),
+    "documents": Collection(
+        _TENANT_MEMBER,
+        (
+            Index(_up("tenant_id", "kind", "subject"), unique=True),
+            Index(_up("tenant_id", "kind", "year", "count"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "kind")),
+            Index(_newest("tenant_id", "member_id")),
+            Index(_up("tenant_id", "purchase")),
+            Index(_up("tenant_id", "number")),
+        ),
+        append_only=True,
+    ),
+    "counters": Collection(_TENANT),  # the last number of each series
+    "logos": Collection(_TENANT, (Index(_newest("tenant_id")),), append_only=True),
+    "proofs": Collection(_TENANT, (Index(_newest("tenant_id")), Index(_up("at"), expire_after=400 * 86400))),
     "deeds": Collection(
         _TENANT_MEMBER,
         (Index(_up("tenant_id", "key"), unique=True), Index(_newest("tenant_id", "account_id"))),

@@ -144,9 +144,10 @@ class Table:
             if not set(stage) <= _STAGES:
                 raise FenceError(f"stage {sorted(stage)} is not allowed")
         self._refuse_code(pipeline)
-        first = {"$match": dict(self._fence)}
+        # One first stage with both: not every server looks for an index behind it.
+        head, rest = (pipeline[0]["$match"], pipeline[1:]) if pipeline and "$match" in pipeline[0] else ({}, pipeline)
         with _translated():
-            cursor = self._rows.aggregate([first, *pipeline], session=self._session)
+            cursor = self._rows.aggregate([{"$match": self._within(head)}, *rest], session=self._session)
             return list(await cursor.to_list(None))
 
     # writing

@@ -20,7 +20,7 @@ class Browser:
         self._client = AsyncHTTPClient(force_instance=True)
 
     async def send(
-        self, method: str, path: str, body: str | None = None, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, body: str | bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> HTTPResponse:
         """One request; the cookies of the answer are kept."""
         sent = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()), **(headers or {})}

@@ -1,6 +1,6 @@
-// Copies what the pages load from the npm packages into static/vendor, and makes the icon sprite.
+// Copies what pages and papers are made with from the npm packages into static/vendor, and makes the icon sprite.
 // static/icons.txt names the icons, one outline icon of @tabler/icons a line; "#" starts a comment.
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -17,6 +17,11 @@ const files = [
   "tom-select/dist/css/tom-select.bootstrap5.min.css",
   "tom-select/dist/js/tom-select.complete.min.js",
   "echarts/dist/echarts.min.js",
+];
+// What receipts and invoices are set in (saas/pdf.py).
+const fonts = [
+  "@expo-google-fonts/noto-sans-sc/400Regular/NotoSansSC_400Regular.ttf",
+  "@expo-google-fonts/noto-sans-sc/700Bold/NotoSansSC_700Bold.ttf",
 ];
 
 function fail(message) {
@@ -51,7 +56,10 @@ for (const file of files) {
   const text = readFileSync(join(packages, file), "utf8");
   writeFileSync(join(target, basename(file)), text.replace(/\n?(\/\/|\/\*)# sourceMappingURL=.*\s*$/, "\n"));
 }
+for (const font of fonts) {
+  copyFileSync(join(packages, font), join(target, basename(font)));
+}
 const names = iconNames();
 const sprite = `<svg xmlns="http://www.w3.org/2000/svg">\n${names.map(symbol).join("\n")}\n</svg>\n`;
 writeFileSync(join(target, "icons.svg"), sprite);
-console.log(`   ${files.length} files and ${names.length} icons`);
+console.log(`   ${files.length + fonts.length} files and ${names.length} icons`);

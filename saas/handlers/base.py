@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+from base64 import b64encode
 from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
@@ -156,7 +157,7 @@ class Handler(RequestHandler):
     # input
 
     def body(self) -> dict[str, Any]:
-        """The posted body: values of JSON as they are, of a form as lists of texts."""
+        """The posted body: values of JSON as they are, of a form as lists of texts, files as base64."""
         if self.request.headers.get("Content-Type", "").startswith("application/json"):
             try:
                 parsed = json.loads(self.request.body)
@@ -165,7 +166,8 @@ class Handler(RequestHandler):
             if not isinstance(parsed, dict):
                 raise BadRequest()
             return parsed
-        return {name: self.get_body_arguments(name, strip=False) for name in self.request.body_arguments}
+        files = {name: [b64encode(file.body).decode() for file in sent] for name, sent in self.request.files.items()}
+        return files | {name: self.get_body_arguments(name, strip=False) for name in self.request.body_arguments}
 
     def query(self, name: str, default: str = "") -> str:
         """One query parameter."""

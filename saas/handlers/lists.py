@@ -129,7 +129,7 @@ class Listing:
         self.page = page
         self.query = query
         self.filters = filters
-        self.columns = page.columns
+        self.columns = [column for column in page.columns if column.role != "export"]
         self.rows = found.rows
         self._next = make_cursor(keys, query.sort, found.next) if found.next else ""
 

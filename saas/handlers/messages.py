@@ -13,6 +13,7 @@ from saas.i18n import N_, Reader
 FIELD: Mapping[str, str] = {
     "missing": N_("Please fill this in."),
     "too_long": N_("Too long: at most {max_length} characters."),
+    "too_big": N_("This file is too big."),
     "too_short": N_("Too short: at least {min_length} characters."),
     "not_a_number": N_("Please enter a number."),
     "too_many_decimals": N_("At most two decimals."),
@@ -45,6 +46,7 @@ FIELD: Mapping[str, str] = {
     "retired": N_("This is retired."),
     "above_price": N_("This is more than the price. Take the rest onto the member's balance."),
     "above_paid": N_("This is more than was paid for the term."),
+    "no_picture": N_("This is neither a PNG nor a JPEG picture, or one with too many pixels."),
     "nothing_asked": N_("Please fill in one of these."),
     "not_limited": N_("The plan does not limit this."),
     "same_plan": N_("The account has this plan already, in its present version."),
@@ -94,6 +96,14 @@ ERROR: Mapping[str, str] = {
     "nothing_planned": N_("No change of plan is planned for {name}."),
     "not_waiting": N_("The time of {name} runs already."),
     "balance_too_low": N_("The balance does not cover this. Take money first, or have it paid in another way."),
+    "is_reversed": N_("This has been taken back already."),
+    "is_reversal": N_("This takes back another entry. To undo it, book anew what was taken back."),
+    "not_reversible": N_("Entries of this kind are not taken back by hand."),
+    "bought_since": N_(
+        "More was bought for this account since, or it was closed. Take back the payment alone, or the last sale first."
+    ),
+    "not_a_payment": N_("Receipts are for payments that came in."),
+    "nothing_sold": N_("Nothing was sold here that an invoice could be for."),
     "key_reused": N_("This page has been used for something else already. Load it again."),
     "notice_waits": N_("It waits to be sent anyway."),
     "no_webhook": N_("There is no webhook. Enter its address first."),

@@ -1,11 +1,15 @@
-"""What an act would do to an account, in words: what changes, what is to be paid, what to mind."""
+"""What a form would do, shown beside it in words: what changes, what is to be paid, what to mind."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+from saas.errors import AppError, Invalid
+from saas.handlers.forms import FormPage
+from saas.handlers.forms.bound import Bound
 from saas.handlers.messages import STATES
 from saas.handlers.words import account_state, expiry
 from saas.i18n import N_, Reader
@@ -20,6 +24,31 @@ class Sheet:
     sum: str
     lines: list[tuple[str, str, str]]
     notes: list[str]
+
+
+class PreviewPage(FormPage):
+    """A form, beside it what it would do with what stands in it. Declare `look`; the template says preview.aside.
+
+    `unseen`: texts that do not change it and may still be missing.
+    """
+
+    unseen: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    async def look(self, form: Any) -> Sheet:
+        """What the form would do now. An AppError is told in its place."""
+
+    async def preview(self) -> tuple[Sheet | None, AppError | None]:
+        """What the form as it was posted would do; or as it stands, of which htmx tells in the query; or untouched."""
+        posted = self.request.method == "POST"
+        query = {name: self.get_query_arguments(name) for name in self.request.query_arguments} if self.htmx else {}
+        given = self.body() if posted else query
+        try:
+            return await self.look(Bound(self.model).parse(given | {name: ["-"] for name in self.unseen})), None
+        except Invalid as error:
+            return None, error if given and not posted else None  # the form itself tells it
+        except AppError as error:
+            return None, None if posted else error
 
 
 def sheet(reader: Reader, preview: Preview, plans: Mapping[str, str]) -> Sheet:

@@ -31,6 +31,7 @@ SCHEDULED = {
     "day_sums": N_("Reckon the sums of the day"),
     "expired": N_("Tell whose plan has ended"),
     "expiring": N_("Tell whose plan ends soon"),
+    "proof": N_("Prove that every balance is the sum of its entries"),
     "quota_used": N_("Tell whose quota is used up"),
 }
 ENGINE_COLUMNS = (

@@ -58,6 +58,7 @@ _ACTIONS = {
     "secret": N_("Show secrets"),
     "disconnect": N_("Force off, change speed"),
     "redeem": N_("Redeem"),
+    "reverse": N_("Reverse entries"),
 }
 
 

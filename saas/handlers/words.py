@@ -22,6 +22,11 @@ LEDGER_KINDS: Mapping[str, str] = {
     "transfer": N_("Transfer"),
 }
 METHODS: Mapping[str, str] = {**PAY_METHODS, CARD: N_("Recharge card")}
+DOCUMENTS: Mapping[str, str] = {
+    "receipt": N_("Receipt"),
+    "invoice": N_("Invoice"),
+    "credit_note": N_("Credit note"),
+}
 
 # Why a login was refused: the name of the rule that failed first (access.decide), in a few words.
 REASONS: Mapping[str, str] = {
@@ -208,7 +213,9 @@ NOUNS: Mapping[str, str] = {
     "authority": N_("Certificate authority"),
     "card": N_("Recharge card"),
     "certificate": N_("Certificate"),
+    "charge": N_("Charge"),
     "cloud_account": N_("Cloud account"),
+    "document": N_("Receipt or invoice"),
     "group": N_("Operator group"),
     "member": N_("Member"),
     "nas": N_("NAS device"),
@@ -216,8 +223,10 @@ NOUNS: Mapping[str, str] = {
     "notice_text": N_("Text of a notice"),
     "operator": N_("Operator"),
     "parameters": N_("Parameters"),
+    "payment": N_("Payment"),
     "plan": N_("Plan"),
     "pool": N_("Pool"),
+    "refund": N_("Refund"),
     "session": N_("Session"),
     "tenant": N_("Tenant"),
     "trace": N_("Trace"),
@@ -251,8 +260,10 @@ ACTIONS: Mapping[str, str] = {
     "certificate.create": N_("Issued a certificate"),
     "certificate.renew": N_("Renewed a certificate"),
     "certificate.revoke": N_("Revoked a certificate"),
+    "charge.reverse": N_("Took a charge back"),
     "cloud_account.create": N_("Created a cloud account"),
     "cloud_account.own_password": N_("Changed the own password"),
+    "document.issue": N_("Issued a receipt or an invoice"),
     "group.create": N_("Added an operator group"),
     "group.delete": N_("Deleted an operator group"),
     "group.update": N_("Changed an operator group"),
@@ -273,7 +284,9 @@ ACTIONS: Mapping[str, str] = {
     "operator.delete": N_("Deleted an operator"),
     "operator.own_password": N_("Changed the own password"),
     "operator.update": N_("Changed an operator"),
+    "parameters.logo": N_("Changed the logo"),
     "parameters.update": N_("Changed the parameters"),
+    "payment.reverse": N_("Took a payment back"),
     "plan.create": N_("Added a plan"),
     "plan.delete": N_("Deleted a plan"),
     "plan.offer": N_("Offered a plan again"),
@@ -283,6 +296,7 @@ ACTIONS: Mapping[str, str] = {
     "pool.end_ports": N_("Gave up former ports of a pool"),
     "pool.retire": N_("Retired a pool"),
     "pool.update": N_("Changed a pool"),
+    "refund.reverse": N_("Took a refund back"),
     "session.clear": N_("Cleared online rows"),
     "session.disconnect": N_("Forced a session off"),
     "session.speed": N_("Changed a session's speed"),

@@ -157,7 +157,7 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
             raise Taken("username") from error
         await quotas.insert(tx.db, [account])
         opened = await get(tx, account["_id"])
-        sale = ledger.sale(offer.price, offer.price, form.method, offer.note)
+        sale = ledger.sale(offer.price, offer.price, form.method, offer.note, plan["tax_rate"])
         await ledger.book(tx, sale, key=attempt, member_id=opened["member_id"], account_id=opened["_id"])
         await audit.record(tx, "account.open", opened["_id"], name=opened["username"], after=opened)
         return opened
@@ -200,6 +200,14 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     """Accounts. Filters: `status`, `plan_id`, `member_id`; `q` is the beginning of a user name, name or mobile."""
     filter = {name: query.filters[name] for name in ("status", "plan_id", "member_id") if query.filters.get(name)}
     return await page(scope.db.accounts, filter | (starts_with(query.q) if query.q else {}), query)
+
+
+async def usernames(scope: Scope, ids: set[str]) -> dict[str, str]:
+    """Id -> user name of some accounts, in one query; those that were deleted have none."""
+    rows = (
+        await scope.db.accounts.find({"_id": {"$in": sorted(ids)}}, limit=len(ids), fields=["username"]) if ids else []
+    )
+    return {row["_id"]: row["username"] for row in rows}
 
 
 def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username: str, password: str) -> dict[str, Any]:

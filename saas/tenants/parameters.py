@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from saas.i18n import N_
 from saas.tenants import audit
-from saas.tenants.forms import Form, Money, Name
+from saas.tenants.forms import Form, Line, Mobile, Money, Name, Note
 from saas.tenants.notices_texts import KINDS
 from saas.tenants.platform import Tenant
 from saas.tenants.scope import Scope
@@ -29,6 +29,8 @@ def _zone(name: str) -> str:
 
 
 _NOTICES = N_("Notices")
+_PAPERS = N_("Receipts and invoices")
+_Prefix = Annotated[str, StringConstraints(max_length=12, pattern=r"^[A-Za-z0-9\-]*$")]
 NoticeKind = Literal["expiring", "expired", "quota_used", "balance_low", "payment", "suspended"]
 
 
@@ -101,6 +103,28 @@ class ParametersForm(Form):
         title=N_("Low balance below"),
         description=N_("When a charge lets a balance fall below this, the member is told. 0: never."),
         json_schema_extra={"widget": "money", "group": _NOTICES},
+    )
+    legal_name: Line = Field(
+        default="",
+        title=N_("Legal name"),
+        description=N_("Who issues them. Empty: the system name."),
+        json_schema_extra={"group": _PAPERS},
+    )
+    postal_address: Annotated[Note, Field(max_length=200)] = Field(
+        default="", title=N_("Postal address"), json_schema_extra={"group": _PAPERS}
+    )
+    tax_id: Line = Field(default="", title=N_("Tax number"), json_schema_extra={"group": _PAPERS})
+    phone: Mobile = Field(default="", title=N_("Telephone"), json_schema_extra={"group": _PAPERS})
+    number_prefix: _Prefix = Field(
+        default="",
+        title=N_("Before each number"),
+        description=N_("Letters, digits and hyphens, such as EAST-. The series go on whatever stands here."),
+        json_schema_extra={"group": _PAPERS},
+    )
+    paper_footer: Annotated[Note, Field(max_length=300)] = Field(
+        default="",
+        title=N_("At the foot of each"),
+        json_schema_extra={"widget": "textarea", "group": _PAPERS},
     )
 
 

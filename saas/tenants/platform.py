@@ -54,7 +54,8 @@ class Parameters(TypedDict):
     """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en".
 
     `notice_mail`: the kinds of notices (notices_texts.KINDS) that go by mail; `notice_days`: how many before expiry, 0
-    none; `notice_balance`: minor units below which a balance is low.
+    none; `notice_balance`: minor units below which a balance is low. `legal_name` … `paper_footer`: what stands on
+    receipts and invoices; `logo`: a row of logos, "" for none.
     """
 
     system_name: str
@@ -70,6 +71,13 @@ class Parameters(TypedDict):
     notice_mail: list[str]
     notice_days: int
     notice_balance: int
+    legal_name: str
+    postal_address: str
+    tax_id: str
+    phone: str
+    number_prefix: str
+    paper_footer: str
+    logo: str
 
 
 class Tenant(TypedDict):
@@ -171,6 +179,13 @@ async def create_tenant(
             notice_mail=sorted(KINDS),
             notice_days=3,
             notice_balance=0,
+            legal_name="",
+            postal_address="",
+            tax_id="",
+            phone="",
+            number_prefix="",
+            paper_footer="",
+            logo="",
         ),
         version=1,
         created_at=now,

@@ -109,7 +109,8 @@ async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
     if useless := [name for name in asked if limits[name] is None]:
         raise Invalid(dict.fromkeys(useless, "not_limited"))
     holding = billing.topped_up(account, form.octets, form.seconds, form.days, form.price, case.now, case.zone)
-    return Effect({**holding}, ledger.sale(form.price, form.price, form.method, f"{case.plan['name']} +"))
+    sale = ledger.sale(form.price, form.price, form.method, f"{case.plan['name']} +", case.plan["tax_rate"])
+    return Effect({**holding}, sale)
 
 
 async def _change_plan(scope: Scope, case: Case, form: ChangePlanForm) -> Effect:
@@ -185,9 +186,9 @@ def _on_plan(plan: Plan) -> dict[str, Any]:
 def _turned(case: Case, plan: Plan, rest: int) -> tuple[billing.Holding, tuple[Posting, ...]]:
     """What the rest of a term is turned into, and what is booked: it is given back, and charged for the new plan."""
     note = f"{case.plan['name']} → {plan['name']}"
-    back = (Posting("charge", rest, note),) if rest else ()
+    back = (Posting("charge", rest, note, tax_rate=case.plan["tax_rate"]),) if rest else ()
     if plan["price"]:
-        spent = (Posting("charge", -rest, note),) if rest else ()
+        spent = (Posting("charge", -rest, note, tax_rate=plan["tax_rate"]),) if rest else ()
         return billing.converted(rest, plan, case.now, case.zone), back + spent
     ends = case.now if plan["bundle_months"] or plan["valid_days"] else None
     return billing.Holding({**billing.empty(case.now), "expires_at": ends}), back
@@ -198,7 +199,8 @@ def _purchase(plan: Plan, units: int, paid: int | None, method: str) -> _Purchas
     received = price if paid is None else paid
     if received > price:
         raise Invalid({"paid": "above_price"})
-    return _Purchase(plan, units, received, ledger.sale(price, received, method, f"{plan['name']} × {units}"))
+    sale = ledger.sale(price, received, method, f"{plan['name']} × {units}", plan["tax_rate"])
+    return _Purchase(plan, units, received, sale)
 
 
 RENEW = Act("renew", _renew)

@@ -75,7 +75,7 @@ async def _close(scope: Scope, case: Case, form: CloseForm) -> Effect:
         raise Invalid({"refund": "above_paid"})
     postings: tuple[Posting, ...] = ()
     if back:
-        postings = (Posting("charge", back, case.plan["name"], list_price=paid),)
+        postings = (Posting("charge", back, case.plan["name"], list_price=paid, tax_rate=case.plan["tax_rate"]),)
         if form.method != ledger.BALANCE:
             postings += (Posting("refund", -back, case.plan["name"], form.method),)
     changes = {"status": "closed", "suspended_at": None, "next_plan_id": ""}

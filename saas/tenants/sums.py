@@ -20,7 +20,8 @@ _AGAIN = 2  # days that are reckoned each time: a device may tell of a session's
 
 
 class DaySums(TypedDict):
-    """`day` as 2026-11-23. Money in minor units, all of it positive: `payments` by method, `charges`, `refunds`.
+    """`day` as 2026-11-23. Money in minor units: `payments` by method, `charges`, `refunds`, each positive unless more
+    was taken back on that day.
 
     `accounts`: how many were opened. `input_octets` is upload.
     """

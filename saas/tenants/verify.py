@@ -134,7 +134,27 @@ async def _keys(table: Table, keys: list[str]) -> set[str]:
     return {row["key"] for row in rows}
 
 
-CHECKS: tuple[Check, ...] = (_accounts, _devices, _certificates, _operators, _sessions, _cards, ledger.differences)
+async def _numbers(scope: Scope) -> list[str]:
+    """Every series of papers goes from 1 to the last number that was taken, without gaps."""
+    wrong: list[str] = []
+    async for series in _rows(scope.db.counters):
+        _, kind, year = series["_id"].split(":")
+        issued = await scope.db.documents.count({"kind": kind, "year": int(year)}, limit=series["last"] + 1)
+        if issued != series["last"]:
+            wrong.append(f"{kind}s of {year}: {issued} were issued, and the last number is {series['last']}")
+    return wrong
+
+
+CHECKS: tuple[Check, ...] = (
+    _accounts,
+    _devices,
+    _certificates,
+    _operators,
+    _sessions,
+    _cards,
+    _numbers,
+    ledger.differences,
+)
 
 
 async def _rows(table: Table) -> AsyncIterator[Any]:

@@ -27,7 +27,7 @@ class TopUpForm(Form):
 
 async def top_up(scope: Scope, member_id: str, form: TopUpForm, attempt: str) -> LedgerEntry:
     """Take money onto a member's balance, once for each `attempt` key. NotFound, Conflict("key_reused")."""
-    key = f"top-up:{attempt}"
+    key = f"top-up:{attempt}:1"
 
     async def write(tx: Scope) -> LedgerEntry:
         known = await ledger.posted(tx, key)

@@ -10,7 +10,7 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import card_making, certificates, login, notices, operators, traces
+from saas.tenants import card_making, certificates, documents, login, notices, operators, traces
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
 from saas.tenants.card_making import BatchForm
@@ -33,17 +33,20 @@ def _name(case: object) -> str | None:
 async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
     """An object of the business for every noun that a path begins with."""
     audit = await business.scope.db.audit.find(limit=1)
+    payment = await business.scope.db.ledger.one({"kind": "payment"})
     return {
         "accounts": business.account["_id"],
         "card-batches": (await _card(business))["batch_id"],
         "cards": (await _card(business))["_id"],
         "certificates": await _certificate(business),
+        "documents": (await documents.receipt(business.scope, payment["_id"]))["_id"],
         "groups": business.operator["group_id"],
         "log": audit[0]["_id"],
         "members": business.account["member_id"],
         "nas": business.nas["_id"],
         "notices": (await notices.tell_me(business.scope, "expiring", "en"))["_id"],
         "operators": business.operator["_id"],
+        "payments": payment["_id"],
         "plans": business.plan["_id"],
         "sessions": await _session(ps, business),
         "traces": (await traces.start_nas(business.scope, business.nas["_id"], traces.TraceForm())).id,

@@ -124,7 +124,7 @@ async def test_a_password_is_shown_only_where_the_tenant_allows(world: World) ->
     with pytest.raises(Denied):
         await accounts.reveal_password(scope, account_id)
     values = {**scope.tenant["parameters"], "show_password": True}
-    del values["currency"]
+    del values["currency"], values["logo"]
     tenant = await parameters.update(scope, parameters.ParametersForm.model_validate(values))
     allowed = world.ps.enter(tenant, scope.actor)
     assert await accounts.reveal_password(allowed, account_id) == USER_PASSWORD

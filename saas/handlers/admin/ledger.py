@@ -12,7 +12,7 @@ from saas.tenants import ledger, members
 from saas.tenants.paging import ListQuery, Page
 
 BRIEF_ENTRIES = (
-    Column(N_("Time"), "at", "moment"),
+    Column(N_("Time"), "at", "moment", link="/payments/{_id}"),
     Column(N_("Kind"), "kind", words=LEDGER_KINDS),
     Column(N_("Amount"), "amount", "money"),
     Column(N_("Balance after"), "after", "money"),
@@ -20,7 +20,7 @@ BRIEF_ENTRIES = (
 )
 
 
-def _discount(row: Row) -> int | None:
+def discount(row: Row) -> int | None:
     """How much less than the list price it was; None where it was not."""
     return row.get("discount") or None
 
@@ -32,17 +32,17 @@ class Ledger(ListPage):
     search = N_("Member name, account or entry key")
     export = "ledger"
     columns = (
-        Column(N_("Time"), "at", "moment"),
+        Column(N_("Time"), "at", "moment", link="/payments/{_id}"),
         Column(N_("Member"), "member_login", link="/members/{member_id}", role="title"),
         Column(N_("Kind"), "kind", words=LEDGER_KINDS),
         Column(N_("Amount"), "amount", "money"),
         Column(N_("Balance before"), "before", "money", role="minor"),
         Column(N_("Balance after"), "after", "money"),
         Column(N_("Paid by"), "method", words=METHODS),
-        Column(N_("Discount"), _discount, "money", role="minor"),
+        Column(N_("Discount"), discount, "money", role="minor"),
         Column(N_("Note"), "note"),
         Column(N_("By"), "actor_name"),
-        Column(N_("Entry key"), "key", "code", role="minor"),
+        Column(N_("Entry key"), "key", "code", role="export"),
     )
     filters = (
         Filter("kind", N_("Kind"), tuple(LEDGER_KINDS.items())),
@@ -60,5 +60,5 @@ class Ledger(ListPage):
 
 
 ROUTES = [
-    Route("/ledger", Ledger, {"GET": Permission.LEDGER_READ}, Menu("Finance", N_("Ledger"), "receipt", 30)),
+    Route("/ledger", Ledger, {"GET": Permission.LEDGER_READ}, Menu("Finance", N_("Ledger"), "list-details", 30)),
 ]

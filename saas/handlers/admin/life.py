@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from saas.errors import AppError, Invalid
 from saas.handlers import tariffs
 from saas.handlers.base import Handler
-from saas.handlers.forms import Choices, ConfirmPage, FormPage
-from saas.handlers.forms.bound import Bound
-from saas.handlers.previews import sheet
+from saas.handlers.forms import Choices, ConfirmPage
+from saas.handlers.previews import PreviewPage, Sheet, sheet
 from saas.handlers.routes import Route
 from saas.i18n import N_
 from saas.permissions import Permission
@@ -18,7 +16,7 @@ from saas.tenants import accounts, life, plans, purchases, standing
 from saas.tenants.forms import Form
 
 
-class ActPage(FormPage):
+class ActPage(PreviewPage):
     """The form of an act, beside it what the act would do with what stands in the form. Declare `act`."""
 
     act: ClassVar[life.Act]
@@ -32,32 +30,19 @@ class ActPage(FormPage):
 
     async def extra(self) -> Mapping[str, Any]:
         """Whose account it is, and the preview or what speaks against it."""
-        shown, refusal = await self._preview()
-        names = await plans.names(self.scope)
-        return {
-            "account": await accounts.get(self.scope, self.part("id")),
-            "sheet": sheet(self.reader, shown, names) if shown else None,
-            "refusal": refusal,
-        }
+        shown, refusal = await self.preview()
+        return {"account": await accounts.get(self.scope, self.part("id")), "sheet": shown, "refusal": refusal}
+
+    async def look(self, form: Any) -> Sheet:
+        """See life.preview."""
+        shown = await life.preview(self.scope, self.act, self.part("id"), form)
+        return sheet(self.reader, shown, await plans.names(self.scope))
 
     async def save(self, form: Any) -> str:
         """See life.perform."""
         account_id = self.part("id")
         await life.perform(self.scope, self.act, account_id, form, self.attempt, self.version)
         return self.url("/accounts/{id}", id=account_id)
-
-    async def _preview(self) -> tuple[life.Preview | None, AppError | None]:
-        """What the form as it was posted would do; or as it stands, of which htmx tells in the query; or untouched."""
-        posted = self.request.method == "POST"
-        query = {name: self.get_query_arguments(name) for name in self.request.query_arguments} if self.htmx else {}
-        given = self.body() if posted else query
-        try:
-            form = Bound(self.model).parse(given)
-            return await life.preview(self.scope, self.act, self.part("id"), form), None
-        except Invalid as error:
-            return None, error if given and not posted else None  # the form itself tells it
-        except AppError as error:
-            return None, None if posted else error
 
 
 class Renew(ActPage):

@@ -19,12 +19,15 @@ M = TypeVar("M", bound=BaseModel)
 
 WIDGETS = frozenset(
     {"text", "textarea", "password", "secret", "identifier", "money", "number", "switch", "date", "email"}
-    | {"select", "multi", "permissions"}
+    | {"select", "multi", "permissions", "file"}
 )
 CONTROL = frozenset({"_xsrf", "_attempt", "_version", "_next"})  # what our own page adds to a form
 _CODES = {
     "missing": "missing",
     "string_too_short": "too_short",
+    "bytes_too_short": "missing",
+    "bytes_too_long": "too_big",
+    "base64_decode": "bad_format",
     "string_too_long": "too_long",
     "string_pattern_mismatch": "bad_format",
     "too_short": "missing",
@@ -120,8 +123,10 @@ class Bound(Generic[M]):
             self.notice = error
 
     def _shown(self, info: FieldInfo) -> Any:
-        """What stands in the box: what was typed, else the stored value, else the default. Passwords never return."""
-        if info.widget == "password":
+        """What stands in the box: what was typed, else the stored value, else the default. Passwords and files never
+        return.
+        """
+        if info.widget in ("password", "file"):
             return ""
         if self.posted is not None:
             return _typed(info, self.posted.get(info.name))

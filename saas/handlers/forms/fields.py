@@ -2,7 +2,8 @@
 
 Hints stand in ``Field(json_schema_extra={…})``:
 
-- ``widget``: text, textarea, password, secret (generate and copy), money, number, switch, select, multi, date, email
+- ``widget``: text, textarea, password, secret (generate and copy), money, number, switch, select, multi, date, email,
+  file (it arrives as base64)
 - ``scale``: the field is stored as this many units for each one typed, e.g. 1_000_000 for Mbps kept as bit/s
 - ``unit``: message id of what stands behind the box, e.g. "Mbps"
 - ``labels``: value -> message id, for the choices of a Literal
@@ -10,7 +11,7 @@ Hints stand in ``Field(json_schema_extra={…})``:
 - ``when``: (field, choice, …): shown only while that field has one of the choices, where scripts run
 - ``optional``: False where a field without a value is wrong all the same, for some choices of another one
 - ``rows``: how high a textarea is
-- ``placeholder``, ``autocomplete``: as in HTML
+- ``placeholder``, ``autocomplete``, ``accept``: as in HTML
 """
 
 from __future__ import annotations

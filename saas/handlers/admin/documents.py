@@ -1,0 +1,105 @@
+"""Receipts, invoices and credit notes: found again, and printed as A4 or as a slip, in either language."""
+
+from __future__ import annotations
+
+import asyncio
+
+from saas import pdf
+from saas.handlers.base import Handler
+from saas.handlers.columns import Column
+from saas.handlers.lists import Filter, ListPage
+from saas.handlers.messages import BadRequest
+from saas.handlers.papers import paper_of
+from saas.handlers.routes import Menu, Route
+from saas.handlers.words import DOCUMENTS
+from saas.i18n import LANGUAGES, N_
+from saas.permissions import Permission
+from saas.tenants import documents, logos, payments
+from saas.tenants.paging import ListQuery, Page
+
+PAPER_COLUMNS = (
+    Column(N_("Number"), "number", "code", link="/documents/{_id}", role="title"),
+    Column(N_("Kind"), "kind", words=DOCUMENTS),
+    Column(N_("Amount"), "total", "money"),
+    Column(N_("Issued at"), "issued_at", "moment"),
+)
+SIZES: dict[pdf.Size, str] = {"a4": N_("A4"), "slip": N_("Slip, 80 mm")}
+
+
+class Documents(ListPage):
+    """Everything that was issued, newest first."""
+
+    title = N_("Receipts and invoices")
+    search = N_("Number or member name")
+    export = "documents"
+    columns = (
+        Column(N_("Number"), "number", "code", link="/documents/{_id}", role="title"),
+        Column(N_("Kind"), "kind", words=DOCUMENTS),
+        Column(N_("Member"), "receiver.login", link="/members/{member_id}"),
+        Column(N_("Account"), "receiver.account", role="minor"),
+        Column(N_("Tax included"), "tax", "money", role="minor"),
+        Column(N_("Amount"), "total", "money"),
+        Column(N_("Issued at"), "issued_at", "moment"),
+        Column(N_("Issued by"), "issued_by"),
+    )
+    filters = (
+        Filter("kind", N_("Kind"), tuple(DOCUMENTS.items())),
+        Filter("since", N_("From"), widget="date"),
+        Filter("until", N_("To"), widget="date"),
+    )
+    empty = N_("Nothing was issued yet. A payment’s page issues its receipt and its invoice.")
+
+    async def rows(self, query: ListQuery) -> Page:
+        """See documents.listing."""
+        return await documents.listing(self.scope, query)
+
+
+class Document(Handler):
+    """One document as it will be printed."""
+
+    async def get(self, id: str) -> None:
+        """The page."""
+        found = await documents.get(self.scope, id)
+        paper = paper_of(found, self.reader.language, None)
+        columns = [Column(title, str(n), role="" if n else "title") for n, title in enumerate(paper.columns)]
+        lines = [{str(n): cell for n, cell in enumerate(line)} for line in paper.lines]
+        others = await documents.of_purchase(self.scope, found["purchase"])
+        self.page(
+            "admin/documents/detail.html",
+            found["number"],
+            others=[other for other in others if other["_id"] != id],
+            other_columns=PAPER_COLUMNS,
+            taken_back=bool(await payments.reversed_by(self.scope, {found["subject"]})),
+            document=found,
+            paper=paper,
+            columns=columns,
+            lines=lines,
+            sizes=SIZES,
+            logo=bool(found["issuer"]["logo"]),
+        )
+
+
+class Pdf(Handler):
+    """The PDF."""
+
+    async def get(self, id: str) -> None:
+        """``?size=a4|slip&language=zh|en``; the member's language where none is asked for."""
+        found = await documents.get(self.scope, id)
+        asked, language = self.query("size", "a4"), self.query("language", found["language"])
+        size = next((known for known in SIZES if known == asked), None)
+        if size is None or language not in LANGUAGES:
+            raise BadRequest()
+        paper = paper_of(found, language, await logos.png(self.scope, found["issuer"]["logo"]))
+        drawn = await asyncio.to_thread(pdf.draw, paper, size)
+        self.clear_header("Content-Security-Policy")  # the browser's reader of PDF is no page of ours
+        self.set_header("Content-Type", "application/pdf")
+        self.set_header("Content-Disposition", f'inline; filename="{found["number"]}.pdf"')
+        self.finish(drawn)
+
+
+_READ = Permission.DOCUMENTS_READ
+ROUTES = [
+    Route("/documents", Documents, {"GET": _READ}, Menu("Finance", N_("Receipts and invoices"), "receipt", 40)),
+    Route("/documents/{id}", Document, {"GET": _READ}),
+    Route("/documents/{id}/pdf", Pdf, {"GET": _READ}),
+]
