@@ -44,7 +44,7 @@ class BatchForm(Form):
         max_length=64,
         title=N_("Plan"),
         description=N_("The account is renewed with it."),
-        json_schema_extra={"widget": "plan", **_PLAN},
+        json_schema_extra={"widget": "select", **_PLAN},
     )
     units: Units = Field(
         default=1,

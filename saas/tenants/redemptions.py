@@ -48,7 +48,7 @@ class RedeemForm(Form):
         max_length=64,
         title=N_("Account"),
         description=N_("A plan card renews it. A balance card goes onto the member's balance."),
-        json_schema_extra={"widget": "account"},
+        json_schema_extra={"widget": "select"},
     )
     change_plan: bool = Field(
         default=False,
