@@ -44,7 +44,7 @@ class BatchForm(Form):
         max_length=64,
         title=N_("Plan"),
         description=N_("The account is renewed with it."),
-        json_schema_extra={"widget": "plan", **_PLAN},
+        json_schema_extra={"widget": "select", **_PLAN},
     )
     units: Units = Field(
         default=1,
@@ -78,8 +78,7 @@ async def create(scope: Scope, form: BatchForm, attempt: str) -> Batch:
 
     Invalid worth, plan, price or date; Taken("prefix").
     """
-    if existing := await scope.db.card_batches.one({"attempt": attempt}):
-        made: Batch = existing
+    if made := await _made_by(scope, attempt):
         return made
     batch = await _new_batch(scope, form, attempt)
     codes, hashes = await asyncio.to_thread(_new_codes, scope, batch["count"])
@@ -96,8 +95,7 @@ async def create(scope: Scope, form: BatchForm, attempt: str) -> Batch:
     try:
         return await scope.transaction(write)
     except Taken:  # the same key was used while we looked: the index is the judge
-        if existing := await scope.db.card_batches.one({"attempt": attempt}):
-            made = existing
+        if made := await _made_by(scope, attempt):
             return made
         raise
 
@@ -125,6 +123,11 @@ async def take_codes(scope: Scope, batch_id: str) -> list[tuple[str, str]]:
         return [(row["serial"], code) for row, code in each if row["state"] != "void"]
 
     return await scope.transaction(write)
+
+
+async def _made_by(scope: Scope, attempt: str) -> Batch | None:
+    batch: Batch | None = await scope.db.card_batches.one({"attempt": attempt})
+    return batch
 
 
 async def _new_batch(scope: Scope, form: BatchForm, attempt: str) -> Batch:

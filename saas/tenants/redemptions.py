@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -48,7 +48,7 @@ class RedeemForm(Form):
         max_length=64,
         title=N_("Account"),
         description=N_("A plan card renews it. A balance card goes onto the member's balance."),
-        json_schema_extra={"widget": "account"},
+        json_schema_extra={"widget": "select"},
     )
     change_plan: bool = Field(
         default=False,
@@ -68,7 +68,6 @@ class Redeemed(NamedTuple):
 class Offer:
     """What a card would do now: to an account (`act`), or to the member's balance."""
 
-    card: Card
     batch: Batch
     act: life.Preview | None
     balance: int
@@ -87,9 +86,9 @@ async def preview(scope: Scope, member_id: str, form: RedeemForm) -> Offer:
     batch = await _usable(scope, card)
     if batch["kind"] == "plan":
         shown = await life.preview(scope, REDEEM, _account_of(form), _Wish(card["_id"], member_id, form.change_plan))
-        return Offer(card, batch, shown, shown.balance, shown.balance_after)
+        return Offer(batch, shown, shown.balance, shown.balance_after)
     member = await scope.db.members.get(member_id)
-    return Offer(card, batch, None, member["balance"], member["balance"] + batch["amount"])
+    return Offer(batch, None, member["balance"], member["balance"] + batch["amount"])
 
 
 async def redeem(scope: Scope, member_id: str, form: RedeemForm, attempt: str) -> Redeemed:
@@ -198,14 +197,13 @@ async def _found(scope: Scope, code: str) -> Card:
     }
     for key, most in guesses.items():
         _refuse_beyond(most - 1, await scope.kv.hits(key))
-    card: Any = await scope.db.cards.one({"hash": cards.code_hash(scope, code)})
+    card: Card | None = await scope.db.cards.one({"hash": cards.code_hash(scope, code)})
     if card is None:
         counted = [(most, await scope.kv.hit(key, _WINDOW)) for key, most in guesses.items()]
         for most, hits in counted:  # of those who came at once, no more are answered
             _refuse_beyond(most, hits)
         raise Invalid({"code": "unknown_code"})
-    found: Card = card
-    return found
+    return card
 
 
 def _refuse_beyond(most: int, hits: tuple[int, float]) -> None:

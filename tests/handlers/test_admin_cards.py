@@ -11,8 +11,9 @@ from datetime import timedelta
 import pytest
 
 from saas.permissions import Permission
-from saas.tenants import card_codes, cards, operators, plans
+from saas.tenants import card_codes, card_making, cards, members, operators, plans
 from saas.tenants.accounts import Account, QuickOpenForm, quick_open
+from saas.tenants.card_making import BatchForm
 from saas.tenants.cards import Batch
 from saas.tenants.plan_form import PlanForm
 from saas.tenants.scope import PlatformScope, Scope
@@ -98,12 +99,8 @@ async def test_codes_are_printed_and_exported_once(boss: Browser, admin: str, sc
     file = base64.b64decode(packed[1].replace("&#43;", "+")).decode()
     assert file.startswith("\ufeffCard number,Card code,Value,List price,Good until\r\n")
     rows = list(csv.reader(io.StringIO(file)))[1:]
-    assert [row[1] for row in rows] == codes and rows[0][:4] == [
-        f"{batch['prefix']}-00001",
-        codes[0],
-        "¥50.00",
-        "¥50.00",
-    ]
+    assert [row[1] for row in rows] == codes and rows[0][2:] == ["¥50.00", "50.00", ""]
+    assert rows[0][0] == f"{batch['prefix']}-00001"
     again = await boss.post(f"{page}/codes", {}, **EN)
     assert again.code == 409 and "taken out already" in text(again) and codes[0] not in text(again)
     assert "These codes cannot be shown again." in text(await boss.get(f"{page}/codes", **EN))
@@ -198,6 +195,25 @@ async def test_a_balance_card_is_redeemed_on_the_members_page(
     assert [answer.code for answer in answers] == [303, 303], "a double click is one redemption"
     assert "¥50.00" in said(text(await boss.get(page, **EN)))
     assert (await scope.db.members.get(account["member_id"]))["balance"] == 5000
+
+
+async def test_who_has_no_account_has_a_balance_all_the_same(boss: Browser, admin: str, scope: Scope) -> None:
+    row = members.new_member(new_id("m")[-10:], name="", mobile="", note="", password_hash=None)
+    await scope.db.members.insert(row)
+    page = f"{admin}/members/{row['_id']}/redeem"
+    assert '<select class="form-select" id="f-account_id"' in text(await boss.get(page, **EN))
+    made = await make(scope)
+    await do(boss, page, code=made.codes[0])
+    card = (await made.rows())[0]
+    assert (card["used_by"], card["member_id"], card["account_id"]) == (row["login"], row["_id"], "")
+
+
+async def test_a_file_runs_nothing_in_a_spreadsheet(boss: Browser, admin: str, scope: Scope) -> None:
+    plan = await plans.create(scope, PlanForm.model_validate({"name": "=1+1", "price": "60"}))
+    batch = await card_making.create(scope, BatchForm(kind="plan", plan_id=plan["_id"], count=1), new_id("try"))
+    html = text(await boss.post(f"{admin}/card-batches/{batch['_id']}/codes", {}, **EN))
+    packed = re.search(r'base64,([^"]+)"', html)
+    assert packed is not None and ",'=1+1 × 1," in base64.b64decode(packed[1].replace("&#43;", "+")).decode()
 
 
 async def test_a_plan_card_asks_for_the_account_and_for_the_change(

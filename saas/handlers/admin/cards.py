@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from saas.handlers import tariffs
 from saas.handlers.base import Handler
-from saas.handlers.columns import Column
+from saas.handlers.columns import Column, plain
 from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import Filter, ListPage, csv_text
 from saas.handlers.routes import Menu, Route
@@ -29,6 +29,13 @@ STATES = {
     "expired": N_("Expired"),
 }
 _A_YEAR = timedelta(days=365)
+_FILE = (
+    Column(N_("Card number"), "serial"),
+    Column(N_("Card code"), "code"),
+    Column(N_("Value"), "worth"),
+    Column(N_("List price"), "price", "money"),
+    Column(N_("Good until"), "expires_at", "day"),
+)
 
 
 def worth(reader: Reader, batch: Batch, names: Mapping[str, str]) -> str:
@@ -193,11 +200,11 @@ class Codes(Handler):
 
     def _file(self, batch: Batch, value: str, taken: list[tuple[str, str]]) -> str:
         """The codes as CSV, in a link: nothing is kept that could be downloaded later."""
-        titles = (N_("Card number"), N_("Card code"), N_("Value"), N_("List price"), N_("Good until"))
-        ends = self.reader.day(batch["expires_at"]) if batch["expires_at"] else ""
-        rest = (value, self.reader.money(batch["price"]), ends)
-        rows = [[self.reader(title) for title in titles], *([serial, grouped(code), *rest] for serial, code in taken)]
-        return "data:text/csv;charset=utf-8;base64," + base64.b64encode(f"\ufeff{csv_text(rows)}".encode()).decode()
+        rest = {"worth": value, "price": batch["price"], "expires_at": batch["expires_at"]}
+        rows = [{"serial": serial, "code": grouped(code), **rest} for serial, code in taken]
+        titles = [self.reader(column.title) for column in _FILE]
+        text = csv_text([titles, *([plain(self.reader, column, row) for column in _FILE] for row in rows)])
+        return "data:text/csv;charset=utf-8;base64," + base64.b64encode(f"\ufeff{text}".encode()).decode()
 
 
 class Cards(ListPage):
