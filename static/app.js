@@ -107,7 +107,15 @@
     }
   }
 
+  // A file that is too large is not even sent: the server would cut the connection in the middle of it.
+  function weigh(box) {
+    if (!box.matches("input[data-most]") || !box.files.length || box.files[0].size <= Number(box.dataset.most)) return;
+    box.value = "";
+    toast("danger", box.dataset.tooBig);
+  }
+
   document.addEventListener("click", onClick);
+  document.addEventListener("change", (event) => weigh(event.target));
   document.addEventListener("change", (event) => event.target.form && fit(event.target.form));
   document.addEventListener("submit", onSubmit, true); // ahead of htmx, which listens at the form
   document.addEventListener("keydown", (event) => {

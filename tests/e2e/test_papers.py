@@ -73,6 +73,9 @@ async def test_a_logo_is_chosen_and_shown(open_page: OpenPage, site: str, shop: 
     out = io.BytesIO()
     Image.new("RGB", (300, 100), "#206bc4").save(out, "PNG")
     bad = {"name": "logo.png", "mimeType": "image/png", "buffer": b"no picture"}
+    await page.set_input_files("[name=picture]", files=[bad | {"buffer": bytes(2_000_000)}])  # type: ignore[list-item]
+    await expect(page.locator("#toasts")).to_contain_text("This file is too big.")
+    await expect(page.locator("[name=picture]")).to_have_value("")
     for file in (bad, bad | {"buffer": out.getvalue()}):
         await page.set_input_files("[name=picture]", files=[file])  # type: ignore[list-item]
         await page.click("main button[type=submit]")
