@@ -10,9 +10,11 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import certificates, login, notices, operators, traces
+from saas.tenants import bulk, certificates, login, notices, operators, traces
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
+from saas.tenants.bulk import Choice
+from saas.tenants.forms import Form
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
 from tests.browser import Browser
@@ -33,6 +35,7 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
     audit = await business.scope.db.audit.find(limit=1)
     return {
         "accounts": business.account["_id"],
+        "bulk": await _bulk_run(business),
         "certificates": await _certificate(business),
         "groups": business.operator["group_id"],
         "log": audit[0]["_id"],
@@ -44,6 +47,12 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "sessions": await _session(ps, business),
         "traces": (await traces.start_nas(business.scope, business.nas["_id"], traces.TraceForm())).id,
     }
+
+
+async def _bulk_run(business: Business) -> str:
+    """The id of the run that every business here has waiting."""
+    choice = Choice(ids=[business.account["_id"]])
+    return (await bulk.ask(business.scope, "resume", Form(), choice, "every-route"))["_id"]
 
 
 async def _certificate(business: Business) -> str:
