@@ -205,6 +205,10 @@ BULK_VERBS: Mapping[str, str] = {
 }
 BULK_STATES: Mapping[str, str] = {"ok": N_("Done"), "refused": N_("Refused"), "waiting": N_("Not done")}
 BULK_RUN_STATES: Mapping[str, str] = {"done": N_("Ended")}  # else the state's own word
+BULK_REFUSALS: Mapping[str, str] = {
+    "not_found": N_("The account has been deleted."),
+    "bad_choice": N_("The plan is not on sale any more."),
+}
 BULK_REASONS: Mapping[str, str] = {
     "actor_gone": N_("Whoever asked for it may not log in any more, so it was stopped."),
     "denied": N_("Whoever asked for it does not have the permission any more, so it was stopped."),
@@ -333,9 +337,9 @@ DEED_COLUMNS = (
 
 
 def refusal(reader: Reader, code: str, data: Mapping[str, Any]) -> str:
-    """Why one of many was refused, "" where it was not: in the words of the page that does it to one alone."""
-    if not code:
-        return ""
+    """Why one of many was refused, "" where it was not: mostly in the words of the page that does it to one alone."""
+    if not code or code in BULK_REFUSALS:
+        return reader(BULK_REFUSALS[code]) if code else ""
     return (
         field_message(reader, code, data) if code in FIELD and code not in ERROR else sentence(reader, code, 409, data)
     )

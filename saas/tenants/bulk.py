@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypedDict
 
 from saas.errors import AppError, Conflict, Denied, Invalid, Taken
+from saas.permissions import Permission
 from saas.tenants import accounts, audit, billing, life, plans
 from saas.tenants.bulk_tasks import TASKS
 from saas.tenants.forms import Form
@@ -134,9 +135,14 @@ async def ask(scope: Scope, verb: str, form: Form, choice: Choice, key: str) -> 
         return _typed(await scope.db.bulk_runs.one({"key": key}))
 
 
+def may(scope: Scope, verb: str) -> bool:
+    """Whether somebody may do this to accounts that he sees in lists."""
+    return {Permission.ACCOUNTS_READ, TASKS[verb].permission} <= scope.permissions
+
+
 def check(scope: Scope, verb: str) -> None:
-    """Denied for whoever may not do this to accounts."""
-    if TASKS[verb].permission not in scope.permissions:
+    """Denied for whoever may not."""
+    if not may(scope, verb):
         raise Denied(permission=str(TASKS[verb].permission))
 
 

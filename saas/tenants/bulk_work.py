@@ -58,7 +58,7 @@ def _stopped(system: Scope, scope: Scope | None, run: Run) -> str:
         return "tenant_stopped"
     if scope is None:
         return "actor_gone"
-    return "" if TASKS[run["verb"]].permission in scope.permissions else "denied"
+    return "" if bulk.may(scope, run["verb"]) else "denied"
 
 
 async def _gather(scope: Scope, run: Run) -> int:

@@ -218,11 +218,16 @@ async def test_each_verb_takes_its_permission(
     web: str, ps: PlatformScope, own: Business, admin: str, scope: Scope, three: list[str]
 ) -> None:
     async def person(*permissions: Permission) -> Browser:
-        form = operators.GroupForm(name=new_id("grp"), permissions=[Permission.ACCOUNTS_READ, *permissions])
+        form = operators.GroupForm(name=new_id("grp"), permissions=list(permissions))
         group = await operators.create_group(scope, form)
         return await operator_browser(web, ps, own, new_id("op")[-10:], group["_id"])
 
-    reader, teller = await person(), await person(Permission.MEMBERS_WRITE)
+    reader, blind = await person(Permission.ACCOUNTS_READ), await person(Permission.MEMBERS_WRITE)
+    teller = await person(Permission.ACCOUNTS_READ, Permission.MEMBERS_WRITE)
+    assert (await teller.get(f"{admin}/bulk/message?id={three[0]}")).code == 200
+    for answer in (await blind.get(f"{admin}/bulk/message?id={three[0]}"), await blind.get(f"{admin}/bulk")):
+        assert answer.code == 403
+    assert (await blind.post(f"{admin}/bulk/message?id={three[0]}", {"subject": "a", "text": "b"})).code == 403
     assert "picked" not in text(await reader.get(f"{admin}/accounts"))
     html = text(await teller.get(f"{admin}/accounts"))
     assert f"{admin}/bulk/message" in html and f"{admin}/bulk/renew" not in html

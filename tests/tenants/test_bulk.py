@@ -8,22 +8,27 @@ from typing import Any
 
 import pytest
 
-from saas.errors import AppError, Conflict, Denied, Invalid, NotFound
+from saas.errors import Conflict, Denied, NotFound
 from saas.permissions import Permission
-from saas.tenants import accounts, bulk, bulk_tasks, bulk_work, ledger, life, members, operators, plans, standing
+from saas.tenants import (
+    accounts,
+    bulk,
+    bulk_work,
+    ledger,
+    life,
+    operators,
+    standing,
+    verify,
+)
 from saas.tenants.bulk import Choice, Run
-from saas.tenants.bulk_tasks import TASKS, MessageForm
-from saas.tenants.forms import Form
+from saas.tenants.bulk_tasks import MessageForm
 from saas.tenants.paging import ListQuery
-from saas.tenants.plan_form import PlanForm
-from saas.tenants.purchases import NewPlanForm, UnitsForm
+from saas.tenants.purchases import UnitsForm
 from saas.tenants.scope import Actor, PlatformScope, Scope
 from saas.tenants.standing import NoteForm
-from saas.values import new_id
 from tests.support import until
+from tests.tenants.bulk_runs import asked, counts, opened, outcomes, renewals, worked_off
 from tests.world import PASSWORD, World
-
-ALL = Choice(where={})
 
 
 @pytest.fixture
@@ -32,50 +37,12 @@ def scope(world: World) -> Scope:
     return world.acme.scope
 
 
-async def opened(scope: Scope, plan_id: str, count: int) -> list[str]:
-    """New accounts; their ids."""
-    found = []
-    for _ in range(count):
-        form = accounts.QuickOpenForm(username=new_id("u")[-20:], plan_id=plan_id)
-        found.append((await accounts.quick_open(scope, form, new_id("key")))[0]["_id"])
-    return found
-
-
 @pytest.fixture
 async def many(scope: Scope, world: World, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Acme's accounts: Alice and 12 more, which is more than two portions of each kind."""
     monkeypatch.setattr(bulk_work, "_DONE", 5)
     monkeypatch.setattr(bulk_work, "_GATHERED", 6)
     return [world.acme.account["_id"], *await opened(scope, world.acme.plan["_id"], 12)]
-
-
-async def asked(scope: Scope, verb: str, form: Form | None = None, choice: Choice = ALL, key: str = "") -> Run:
-    return await bulk.ask(scope, verb, form or Form(), choice, key or new_id("ask"))
-
-
-async def worked_off(ps: PlatformScope, scope: Scope, run: Run) -> Run:
-    """The run when it is over."""
-    while (await bulk.get(scope, run["_id"]))["open"]:
-        await bulk_work.turn(ps)
-    return await bulk.get(scope, run["_id"])
-
-
-async def outcomes(scope: Scope, run: Run, state: str = "") -> dict[str, str]:
-    """Account's id -> "ok", "waiting" or the refusal's code."""
-    query = ListQuery(filters={"state": state} if state else {}, sort="_id", limit=1000)
-    rows = (await bulk.results(scope, run["_id"], query)).rows
-    return {row["account_id"]: row["code"] or row["state"] for row in rows}
-
-
-async def renewals(scope: Scope) -> dict[str, int]:
-    """Account's id -> how often it was renewed."""
-    group = {"$group": {"_id": "$account_id", "n": {"$sum": 1}}}
-    rows = await scope.db.deeds.aggregate([{"$match": {"verb": "renew"}}, group])
-    return {row["_id"]: int(row["n"]) for row in rows}
-
-
-def counts(run: Run) -> tuple[str, int, int, int]:
-    return run["state"], run["total"], run["ok"], run["refused"]
 
 
 async def test_each_account_is_renewed_once(ps: PlatformScope, scope: Scope, many: list[str]) -> None:
@@ -129,9 +96,17 @@ async def test_what_was_cut_off_is_done_again_without_doing_it_twice(
         if done > 15:  # from here on it lives
             monkeypatch.setattr(life, "perform", perform)
     assert done > 15
+    assert await verify._bulk_runs(scope) == []
     assert counts(await bulk.get(scope, run["_id"])) == ("done", 13, 13, 0)
     assert await renewals(scope) == dict.fromkeys(many, 1)
     assert await ledger.differences(scope) == []
+
+
+async def test_verify_tells_of_counts_that_are_not_those_of_the_rows(ps: PlatformScope, scope: Scope) -> None:
+    run = await worked_off(ps, scope, await asked(scope, "suspend", NoteForm()))
+    assert await verify._bulk_runs(scope) == []
+    await scope.db.bulk_runs.update(run["_id"], {"$inc": {"ok": 1}})
+    assert len(await verify._bulk_runs(scope)) == 2
 
 
 async def test_two_who_lead_at_once_do_nothing_twice(ps: PlatformScope, scope: Scope, many: list[str]) -> None:
@@ -308,78 +283,3 @@ async def test_a_deleted_account_is_not_found(ps: PlatformScope, scope: Scope, m
     await scope.db.accounts.delete(many[0])
     run = await worked_off(ps, scope, run)
     assert await outcomes(scope, run) == {many[0]: "not_found", many[1]: "ok"}
-
-
-async def test_a_message_goes_to_each_member_once(ps: PlatformScope, world: World, scope: Scope) -> None:
-    account = world.acme.account
-    other = accounts.new_account(
-        scope, await _member(scope, account["member_id"]), account["plan_id"], "alice2", "x" * 8
-    )
-    await scope.db.accounts.insert(other)
-    form = MessageForm(subject="Tonight", text="From 2 to 3.\nSorry {name}.")
-    run = await worked_off(ps, scope, await asked(scope, "message", form))
-    assert set((await outcomes(scope, run)).values()) == {"no_way_to_tell"}
-    await members.update(scope, account["member_id"], members.MemberForm(name="Alice", email="alice@example.net"))
-    run = await worked_off(ps, scope, await asked(scope, "message", form, Choice(rest_of=run["_id"])))
-    assert counts(run) == ("done", 2, 2, 0)
-    (notice,) = await scope.db.notices.find({"kind": "message"})
-    assert (notice["to"], notice["facts"]["text"]) == ("alice@example.net", form.text)
-
-
-async def _member(scope: Scope, member_id: str) -> Any:
-    return await scope.db.members.get(member_id)
-
-
-@pytest.mark.parametrize("verb", TASKS)
-async def test_what_is_said_beforehand_is_what_happens(
-    ps: PlatformScope, world: World, scope: Scope, many: list[str], verb: str
-) -> None:
-    """Accounts of every status, on a plan with units and on one without."""
-    free = await plans.create(scope, PlanForm.model_validate({"name": "Free", "kind": "free", "price": "0"}))
-    dear = await plans.create(scope, PlanForm.model_validate({"name": "Dear", "price": "60"}))
-    chosen = [*many[:6], *await opened(scope, free["_id"], 3)]
-    for number, account_id in enumerate(chosen):
-        act = (None, standing.SUSPEND, standing.CLOSE)[number % 3]
-        if act:
-            form = standing.CloseForm() if act is standing.CLOSE else NoteForm()
-            await life.perform(scope, act, account_id, form, f"put-{account_id}")
-    asking: dict[str, Form] = {
-        "renew": UnitsForm(units=2),
-        "change_plan": NewPlanForm(plan_id=dear["_id"], units=1),
-        "message": MessageForm(subject="a", text="b"),
-    }
-    form = asking.get(verb, NoteForm() if verb == "suspend" else Form())
-    said = await bulk.outline(scope, verb, form, Choice(ids=chosen))
-    before = await _received(scope)
-    run = await worked_off(ps, scope, await asked(scope, verb, form, Choice(ids=chosen)))
-    assert said.count == run["total"] == 9
-    if verb != "message":
-        assert said.refused == run["refused"] and 0 < run["refused"] < 9
-        assert said.to_pay == await _received(scope) - before
-        assert (said.to_pay > 0) == (verb in ("renew", "change_plan"))
-
-
-async def _received(scope: Scope) -> int:
-    rows = await scope.db.ledger.find({"kind": "payment"}, limit=1000)
-    return sum(row["amount"] for row in rows)
-
-
-async def test_the_first_ones_are_shown(scope: Scope, many: list[str]) -> None:
-    await life.perform(scope, standing.SUSPEND, many[0], NoteForm(), "first")
-    found = await bulk.first(scope, "suspend", NoteForm(), ALL)
-    assert [each.account_id for each, _ in found] == many[:5]
-    assert isinstance(found[0][1], AppError) and isinstance(found[1][1], life.Preview)
-    with pytest.raises(Invalid):
-        await bulk.outline(scope, "change_plan", NewPlanForm(plan_id="pln_none"), ALL)
-    assert {shown for _, shown in await bulk.first(scope, "suspend", None, ALL)} == {None}
-    assert (await bulk.outline(scope, "suspend", None, ALL)).count == 13
-
-
-async def test_nothing_is_asked_of_nobody(scope: Scope, world: World) -> None:
-    for choice in (Choice(), Choice(ids=["acc_none"]), Choice(where={"q": "nobody"})):
-        with pytest.raises(Conflict, match="nothing_chosen"):
-            await asked(scope, "resume", choice=choice)
-    with pytest.raises(Invalid):
-        await asked(scope, "change_plan", NewPlanForm(plan_id="pln_none"))
-    assert await scope.db.bulk_runs.count({}) == 0
-    assert set(bulk_tasks.TASKS) == {"renew", "suspend", "resume", "change_plan", "message"}

@@ -84,7 +84,7 @@ class Results(ListPage):
             "verb": BULK_VERBS[run["verb"]],
             "reason": BULK_REASONS.get(run["reason"], ""),
             "form": await self._form(run),
-            "may": TASKS[run["verb"]].permission in self.permissions,
+            "may": bulk.may(self.scope, run["verb"]),
             "polled": self.htmx,
             "words": BULK_RUN_STATES,
         }
@@ -129,7 +129,8 @@ class Ask(FormPage):
         return Choice(ids=list(dict.fromkeys(ids)))
 
     async def get(self, **parts: str) -> None:
-        """The form, or back to the list when there is nobody to do it to."""
+        """The form, or back to the list when there is nobody to do it to. Denied for who may not see accounts."""
+        bulk.check(self.scope, self.verb)
         if await bulk.candidates(self.scope, self.choice, limit=1):
             await super().get(**parts)
         else:
