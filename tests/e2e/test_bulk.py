@@ -75,6 +75,7 @@ async def test_the_sum_follows_what_stands_in_the_form(open_page: OpenPage, ps: 
     await expect(page.locator("#preview")).to_contain_text("¥60.00")
     await page.fill("[name=units]", "3")
     await expect(page.locator("#preview")).to_contain_text("¥180.00")
+    await expect(page.locator("#first")).to_contain_text("¥90.00")
     await page.click("main button:has-text('Take the money and renew all')")
     await expect(page.locator("#progress")).to_contain_text("Quantity")
     await page.click("text=Stop it")
