@@ -251,6 +251,24 @@ COLLECTIONS: dict[str, Collection] = {
         ),
     ),
     "notice_texts": Collection(_TENANT, (Index(_up("tenant_id", "kind", "language"), unique=True),)),
+    "bulk_runs": Collection(
+        _TENANT,
+        (
+            Index(_up("tenant_id", "key"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "open"), partial=(("open", True),)),
+            Index(_up("turn_at", "_id"), partial=(("open", True),)),
+            Index(_up("created_at"), expire_after=180 * 86400),
+        ),
+    ),
+    "bulk_results": Collection(
+        _TENANT,
+        (
+            Index(_newest("tenant_id", "run_id")),
+            Index(_newest("tenant_id", "run_id", "state")),
+            Index(_up("created_at"), expire_after=180 * 86400),
+        ),
+    ),
     "disconnects": Collection(_TENANT, (Index(_newest("tenant_id", "session_id")),)),
     "refusals": Collection(
         _TENANT,

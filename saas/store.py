@@ -174,13 +174,22 @@ class Table:
         merged = {**change, "$inc": {"version": 1, **change.get("$inc", {})}}
         merged["$set"] = {"updated_at": utcnow(), **change.get("$set", {})}
         with _translated():
-            row = await self._rows.find_one_and_update(
-                filter, merged, return_document=pymongo.ReturnDocument.AFTER, session=self._session
-            )
+            row = await self._changed(filter, merged)
         if row is None:
             await self.get(row_id)
             raise Conflict("changed", id=row_id)
         return row
+
+    async def _changed(self, filter: dict[str, Any], change: Mapping[str, Any]) -> Any:
+        """The row after the change, None when the filter finds none; nobody else's change comes in between.
+
+        Within a transaction that takes two steps: not every server finds the row of one that does both by its id.
+        """
+        if self._session is None:
+            return await self._rows.find_one_and_update(filter, change, return_document=pymongo.ReturnDocument.AFTER)
+        result = await self._rows.update_one(filter, change, session=self._session)
+        found = {"_id": filter["_id"], **self._fence}
+        return await self._rows.find_one(found, session=self._session) if result.matched_count else None
 
     async def update_one(self, filter: Filter, change: Mapping[str, Any], *, upsert: bool = False) -> bool:
         """Change the first row that the filter finds, conditionally; True when one was found or made."""

@@ -95,6 +95,16 @@
     });
   }
 
+  // Rows of a list that are chosen: the box in its head ticks them all, and the bar says how many there are.
+  function pick(box) {
+    const list = box.closest(".op-list");
+    const rows = [...list.querySelectorAll("[name=id]")];
+    if (box.matches("[data-pick-page]")) rows.forEach((row) => (row.checked = box.checked));
+    const chosen = rows.filter((row) => row.checked).length;
+    list.querySelector("[data-pick-page]").checked = chosen === rows.length;
+    list.querySelector("[data-picked]").textContent = chosen;
+  }
+
   function dress(part) {
     part.querySelectorAll("form:has([data-when])").forEach(fit);
     part.querySelectorAll("select[data-pick]").forEach((select) => {
@@ -115,8 +125,11 @@
   }
 
   document.addEventListener("click", onClick);
-  document.addEventListener("change", (event) => weigh(event.target));
-  document.addEventListener("change", (event) => event.target.form && fit(event.target.form));
+  document.addEventListener("change", (event) => {
+    weigh(event.target);
+    if (event.target.matches("[data-pick-page], .op-pick input")) pick(event.target);
+    else if (event.target.form) fit(event.target.form);
+  });
   document.addEventListener("submit", onSubmit, true); // ahead of htmx, which listens at the form
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") document.querySelectorAll("details.op-menu[open]").forEach((menu) => (menu.open = false));

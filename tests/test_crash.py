@@ -1,18 +1,31 @@
-"""kill -9 of any one process while accounting flows, then a restart: every answered record is there, counted once."""
+"""kill -9 of any one process while accounting flows, then a restart: every answered record is there, counted once.
+
+And of the jobs while they renew many accounts: each is renewed once.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from saas import config, embedded
+from saas.kv import Kv
+from saas.security import Keys
+from saas.store import Store
+from saas.tenants import accounts, bulk, ledger
+from saas.tenants.purchases import UnitsForm
+from saas.tenants.scope import PlatformScope, Services, platform_scope
 from tests.service import Service
 from tests.support import until
 from tests.traffic import Traffic, all_stored
+from tests.world import make_business
 
+MANY = 60  # accounts
 BEFORE = 200  # answered records before the kill
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
@@ -52,3 +65,45 @@ async def test_every_answered_record_is_there(service: Service, word: str) -> No
     await service.stop()
     await service.start()
     await until(all_stored(service, traffic), "every answered record is stored", 60)
+
+
+@asynccontextmanager
+async def inside(service: Service) -> AsyncIterator[PlatformScope]:
+    """The platform's scope on the stores of the running service."""
+    settings = config.load(data_dir=service.data)
+    async with embedded.stores(settings) as urls:
+        store, kv = await Store.open(urls.mongo_url), await Kv.open(urls.redis_url)
+        yield platform_scope(Services(store, kv, Keys(settings.secret_key)))
+        await kv.close()
+        store.close()
+
+
+async def test_a_bulk_run_goes_on_and_renews_nobody_twice(service: Service) -> None:
+    async with inside(service) as ps:
+        business = await make_business(ps, "many")
+        for number in range(MANY - 1):
+            form = accounts.QuickOpenForm(username=f"many-{number}", plan_id=business.plan["_id"])
+            await accounts.quick_open(business.scope, form, f"many-{number}")
+        run = await bulk.ask(business.scope, "renew", UnitsForm(), bulk.Choice(where={}), "many")
+
+        async def begun() -> bool:
+            return await business.scope.db.deeds.count({}) > MANY // 4
+
+        await until(begun, "some are renewed")
+        os.kill(service.pids("openpns jobs")[0], signal.SIGKILL)
+        assert (await bulk.get(business.scope, run["_id"]))["open"], "it was killed half-way"
+    await until(lambda: not service.running, "the service ended")
+    await service.stop()
+    await service.start()
+    async with inside(service) as ps:
+        scope = ps.enter(business.scope.tenant, business.scope.actor)
+
+        async def over() -> bool:
+            return not (await bulk.get(scope, run["_id"]))["open"]
+
+        await until(over, "the run is over", 60)
+        ended = await bulk.get(scope, run["_id"])
+        assert (ended["state"], ended["ok"], ended["refused"]) == ("done", MANY, 0)
+        deeds = await scope.db.deeds.find({}, limit=1000)
+        assert len({deed["account_id"] for deed in deeds}) == len(deeds) == MANY
+        assert await ledger.differences(scope) == []

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row, plain
@@ -152,6 +153,11 @@ class Listing:
     def here(self) -> str:
         """Address of this very page of the list."""
         return self._address(after=self.page.query("after"))
+
+    @property
+    def where(self) -> str:
+        """The search and the filters alone, as the address has them: what the list is a list of."""
+        return urlencode({name: value for name, value in {"q": self.query.q, **self.query.filters}.items() if value})
 
     @property
     def csv(self) -> str:

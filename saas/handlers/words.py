@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from saas.handlers.columns import Column
+from saas.handlers.messages import ERROR, FIELD, field_message, sentence
 from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
 from saas.tenants.ledger import CARD
@@ -200,6 +201,25 @@ NOTICE_ERRORS: Mapping[str, str] = {
     "not_public": N_("The webhook's address is not a public one"),
     "no_webhook": N_("There is no webhook any more"),
 }
+# What can be done to many accounts at once, what became of each, and why a run was stopped.
+BULK_VERBS: Mapping[str, str] = {
+    "renew": N_("Renew accounts"),
+    "suspend": N_("Suspend accounts"),
+    "resume": N_("Resume accounts"),
+    "change_plan": N_("Change the plan of accounts"),
+    "message": N_("Send a message"),
+}
+BULK_STATES: Mapping[str, str] = {"ok": N_("Done"), "refused": N_("Refused"), "waiting": N_("Not done")}
+BULK_RUN_STATES: Mapping[str, str] = {"done": N_("Ended")}  # else the state's own word
+BULK_REFUSALS: Mapping[str, str] = {
+    "not_found": N_("The account has been deleted."),
+    "bad_choice": N_("The plan is not on sale any more."),
+}
+BULK_REASONS: Mapping[str, str] = {
+    "actor_gone": N_("Whoever asked for it may not log in any more, so it was stopped."),
+    "denied": N_("Whoever asked for it does not have the permission any more, so it was stopped."),
+    "tenant_stopped": N_("This system is stopped. Please ask the platform."),
+}
 ACTOR_KINDS: Mapping[str, str] = {
     "owner": N_("Cloud account"),
     "operator": N_("Operator"),
@@ -211,6 +231,7 @@ ACTOR_KINDS: Mapping[str, str] = {
 NOUNS: Mapping[str, str] = {
     "account": N_("Account"),
     "authority": N_("Certificate authority"),
+    "bulk": N_("Bulk operation"),
     "card": N_("Recharge card"),
     "certificate": N_("Certificate"),
     "charge": N_("Charge"),
@@ -251,6 +272,12 @@ ACTIONS: Mapping[str, str] = {
     "account.suspend": N_("Suspended an account"),
     "account.transfer": N_("Transferred an account to another member"),
     "authority.create": N_("Made the system's certificate authority"),
+    "bulk.cancel": N_("Stopped a bulk operation"),
+    "bulk.change_plan": N_("Asked for another plan of many accounts"),
+    "bulk.message": N_("Asked for a message to many members"),
+    "bulk.renew": N_("Asked for the renewal of many accounts"),
+    "bulk.resume": N_("Asked to resume many accounts"),
+    "bulk.suspend": N_("Asked to suspend many accounts"),
     "card.activate": N_("Activated recharge cards"),
     "card.codes": N_("Took out the codes of recharge cards"),
     "card.deactivate": N_("Deactivated recharge cards"),
@@ -332,6 +359,15 @@ DEED_COLUMNS = (
     Column(N_("By"), "actor_name"),
     Column(N_("Note"), "note"),
 )
+
+
+def refusal(reader: Reader, code: str, data: Mapping[str, Any]) -> str:
+    """Why one of many was refused, "" where it was not: mostly in the words of the page that does it to one alone."""
+    if not code or code in BULK_REFUSALS:
+        return reader(BULK_REFUSALS[code]) if code else ""
+    return (
+        field_message(reader, code, data) if code in FIELD and code not in ERROR else sentence(reader, code, 409, data)
+    )
 
 
 def expiry(reader: Reader, account: Mapping[str, Any]) -> str:

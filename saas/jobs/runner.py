@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from saas import tasks
 from saas.errors import Unavailable
 from saas.jobs.accounting import Accounting
+from saas.jobs.bulk import work_off
 from saas.jobs.kicks import kick_oldest
 from saas.jobs.notes import keep_notes
 from saas.jobs.overdue import Overdue
@@ -55,6 +56,7 @@ def all_jobs() -> list[Job]:
         Job("first_logins", 15, begin_terms),
         Job("scheduled", 5, Scheduler().run_due),
         Job("notices", 2, send_due),
+        Job("bulk", 0.5, work_off),
     ]
 
 

@@ -26,6 +26,7 @@ from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.windows import window_of
 from saas.values import new_id, normal_username, utcnow
 
+FILTERS = ("status", "plan_id", "member_id")
 MAX_UNITS = 36
 log = logging.getLogger(__name__)
 
@@ -197,9 +198,14 @@ async def get(scope: Scope, account_id: str) -> Account:
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
-    """Accounts. Filters: `status`, `plan_id`, `member_id`; `q` is the beginning of a user name, name or mobile."""
-    filter = {name: query.filters[name] for name in ("status", "plan_id", "member_id") if query.filters.get(name)}
-    return await page(scope.db.accounts, filter | (starts_with(query.q) if query.q else {}), query)
+    """Accounts. `q` and filters as `matching` has them."""
+    return await page(scope.db.accounts, matching(query.q, query.filters), query)
+
+
+def matching(q: str, filters: Mapping[str, str]) -> dict[str, Any]:
+    """What a list of accounts shows: filters are FILTERS, `q` the beginning of a user name, name or mobile."""
+    chosen = {name: filters[name] for name in FILTERS if filters.get(name)}
+    return chosen | (starts_with(q) if q else {})
 
 
 async def usernames(scope: Scope, ids: set[str]) -> dict[str, str]:

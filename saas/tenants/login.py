@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -111,14 +112,25 @@ async def close_session(ps: PlatformScope, token: str) -> None:
 
 async def scope_of(ps: PlatformScope, session: Session, tenant: Tenant) -> Scope | None:
     """What a log-in may do in a tenant: its Scope, with permissions read now. None when it has no business there."""
-    actor = session.actor
+    if session.actor.kind == "operator" and session.tenant_id != tenant["_id"]:
+        return None
+    return await acting(ps, session.actor, tenant)
+
+
+async def acting(ps: PlatformScope, actor: Actor, tenant: Mapping[str, Any]) -> Scope | None:
+    """What somebody may do in a tenant at this moment, logged in or not; `tenant` is its row.
+
+    None for whoever has no business there, or has none any more: disabled or removed.
+    """
     if actor.kind == "owner":
         return ps.enter(tenant, actor, ALL) if tenant["owner_id"] == actor.id else None
-    if actor.kind != "operator" or session.tenant_id != tenant["_id"]:
+    if actor.kind != "operator":
         return None
     bare = ps.enter(tenant, actor, frozenset())
     row = await bare.db.operators.one({"_id": actor.id})
-    group = await bare.db.groups.one({"_id": row["group_id"]}) if row else None
+    if row is None or row["disabled"]:
+        return None
+    group = await bare.db.groups.one({"_id": row["group_id"]})
     granted = frozenset(Permission(key) for key in (group or {}).get("permissions", ()) if key in set(Permission))
     return ps.enter(tenant, actor, granted)
 

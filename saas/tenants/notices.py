@@ -15,7 +15,7 @@ from saas.errors import Conflict
 from saas.i18n import N_, Reader
 from saas.store import Update
 from saas.tenants import audit, webhooks
-from saas.tenants.notices_texts import sample
+from saas.tenants.notices_texts import KINDS, sample
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import new_id, utcnow
@@ -83,8 +83,7 @@ async def tell(scope: Scope, kind: str, news: Sequence[News]) -> int:
 
     Call it in the transaction of what caused them. Whoever has no way to be told is left out.
     """
-    mailed = kind in scope.tenant["parameters"]["notice_mail"]
-    if not news or scope.tenant["status"] != "active" or not (mailed or webhooks.url(scope)):
+    if not news or scope.tenant["status"] != "active" or not (_mailed(scope, kind) or webhooks.url(scope)):
         return 0
     ids = sorted({each.member_id for each in news})
     found = await scope.db.members.find({"_id": {"$in": ids}}, limit=len(ids), fields=_PARTICULARS)
@@ -98,6 +97,11 @@ async def tell(scope: Scope, kind: str, news: Sequence[News]) -> int:
     return await scope.db.notices.bulk(updates, ordered=False)
 
 
+def _mailed(scope: Scope, kind: str) -> bool:
+    """Whether members are written of it, those who have an address."""
+    return KINDS[kind].by_hand or kind in scope.tenant["parameters"]["notice_mail"]
+
+
 def _rows(
     scope: Scope, kind: str, news: News, member: Mapping[str, Any]
 ) -> list[tuple[dict[str, Any], dict[str, Any]]]:
@@ -105,7 +109,7 @@ def _rows(
     own = scope.tenant["parameters"]["locale"]
     language = own if member["language"] == "system" else member["language"]
     facts = {"name": member["name"] or member["login"], "member": member["login"], **news.facts}
-    mail = member["email"] if kind in scope.tenant["parameters"]["notice_mail"] else ""
+    mail = member["email"] if _mailed(scope, kind) else ""
     found = []
     for channel, to in (("mail", mail), ("webhook", webhooks.url(scope))):
         if to:

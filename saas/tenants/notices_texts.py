@@ -34,6 +34,8 @@ NAMES: Final[Mapping[str, str]] = {
     "balance": N_("Balance"),
     "amount": N_("Amount"),
     "at": N_("Time"),
+    "subject": N_("Subject"),
+    "text": N_("Text"),
 }
 _COMMON = ("system", "name", "member")
 _PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
@@ -47,7 +49,7 @@ _PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
 @dataclass(frozen=True, slots=True)
 class Kind:
     """An occasion to tell something. `event`: what a webhook calls it. `names`: those of NAMES that its texts can use
-    beside the common ones.
+    beside the common ones. `by_hand`: somebody asks for it each time, so the parameters do not.
     """
 
     title: str
@@ -55,6 +57,7 @@ class Kind:
     names: tuple[str, ...]
     subject: str
     text: str
+    by_hand: bool = False
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -124,6 +127,14 @@ KINDS: Final[Mapping[str, Kind]] = {
             "Hello {name},\n\nyour account {account} is suspended. What is left of your plan is kept until it is "
             "resumed.\n\n{system}"
         ),
+    ),
+    "message": Kind(
+        N_("Message"),
+        "member.message",
+        ("subject", "text"),
+        N_("{system}: {subject}"),
+        N_("Hello {name},\n\n{text}\n\n{system}"),
+        by_hand=True,
     ),
 }
 
@@ -211,6 +222,7 @@ def sample(kind: str, now: datetime) -> dict[str, Any]:
     """Facts to show a text with."""
     facts = {"name": "Alice", "member": "alice", "account": "alice", "plan": "VPN 20M", "expires": now, "days": 3}
     facts |= {"balance": 350, "amount": 3000, "at": now}
+    facts |= {"subject": "Maintenance", "text": "Tonight from 2 to 3 nobody can go online."}
     return {name: facts[name] for name in KINDS[kind].known if name in facts}
 
 

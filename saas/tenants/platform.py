@@ -53,9 +53,9 @@ TIERS = {tier.key: tier for tier in (Tier("free", N_("Free"), 3, 50, 2), Tier("b
 class Parameters(TypedDict):
     """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en".
 
-    `notice_mail`: the kinds of notices (notices_texts.KINDS) that go by mail; `notice_days`: how many before expiry, 0
-    none; `notice_balance`: minor units below which a balance is low. `legal_name` … `paper_footer`: what stands on
-    receipts and invoices; `logo`: a row of logos, "" for none.
+    `notice_mail`: the kinds of notices (notices_texts.KINDS, less those by hand) that go by mail; `notice_days`: how
+    many before expiry, 0 none; `notice_balance`: minor units below which a balance is low. `legal_name` …
+    `paper_footer`: what stands on receipts and invoices; `logo`: a row of logos, "" for none.
     """
 
     system_name: str
@@ -176,7 +176,7 @@ async def create_tenant(
             guard_attempts=10,
             guard_window=600,
             show_password=False,
-            notice_mail=sorted(KINDS),
+            notice_mail=sorted(name for name, kind in KINDS.items() if not kind.by_hand),
             notice_days=3,
             notice_balance=0,
             legal_name="",

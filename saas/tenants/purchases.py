@@ -22,11 +22,16 @@ Method = Literal["cash", "wechat", "alipay", "transfer", "balance"]
 _NOW: dict[str, Any] = {"when": ("when", "now")}
 
 
-class RenewForm(Form):
-    """How much more of the plan, and how it is paid."""
+class UnitsForm(Form):
+    """How much more of the plan, at its price, and how it is paid."""
 
     units: Units = Field(default=1, title=N_("Quantity"), description=N_("How many months, or how many bundles."))
     method: Method = Field(default="cash", title=N_("Paid by"), json_schema_extra={"labels": METHODS})
+
+
+class RenewForm(UnitsForm):
+    """The same, for what was agreed on."""
+
     paid: Money | None = Field(
         default=None, title=N_("Received"), description=N_("Less than the price is a discount. Empty: the price.")
     )
@@ -50,7 +55,7 @@ class AdditionForm(Form):
     method: Method = Field(default="cash", title=N_("Paid by"), json_schema_extra={"labels": METHODS})
 
 
-class ChangePlanForm(Form):
+class NewPlanForm(Form):
     """Which plan from when on; now, also how much of it is bought beside what the rest is turned into."""
 
     plan_id: str = Field(min_length=1, max_length=64, title=N_("New plan"), json_schema_extra={"widget": "plan"})
@@ -70,6 +75,11 @@ class ChangePlanForm(Form):
         json_schema_extra=_NOW,
     )
     method: Method = Field(default="cash", title=N_("Paid by"), json_schema_extra={"labels": METHODS, **_NOW})
+
+
+class ChangePlanForm(NewPlanForm):
+    """The same, for what was agreed on."""
+
     paid: Money | None = Field(
         default=None,
         title=N_("Received"),

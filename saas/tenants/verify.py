@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
@@ -145,6 +146,22 @@ async def _numbers(scope: Scope) -> list[str]:
     return wrong
 
 
+async def _bulk_runs(scope: Scope) -> list[str]:
+    """The counts of a run that is over are those of its rows; one that has ended well has done them all."""
+    wrong: list[str] = []
+    states: Counter[tuple[str, str]] = Counter()
+    async for row in _rows(scope.db.bulk_results):
+        states[row["run_id"], row["state"]] += 1
+    ended = [run async for run in _rows(scope.db.bulk_runs) if not run["open"]]
+    for run in ended:
+        for state in ("ok", "refused"):
+            if states[run["_id"], state] != run[state]:
+                wrong.append(f"bulk run {run['_id']}: {run[state]} {state}, its rows say {states[run['_id'], state]}")
+        if run["state"] == "done" and run["ok"] + run["refused"] != run["total"]:
+            wrong.append(f"bulk run {run['_id']}: it has ended with {run['total']} accounts, not all of them done")
+    return wrong
+
+
 CHECKS: tuple[Check, ...] = (
     _accounts,
     _devices,
@@ -153,6 +170,7 @@ CHECKS: tuple[Check, ...] = (
     _sessions,
     _cards,
     _numbers,
+    _bulk_runs,
     ledger.differences,
 )
 

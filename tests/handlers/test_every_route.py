@@ -10,11 +10,13 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import card_making, certificates, documents, login, notices, operators, traces
+from saas.tenants import bulk, card_making, certificates, documents, login, notices, operators, traces
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
+from saas.tenants.bulk import Choice
 from saas.tenants.card_making import BatchForm
 from saas.tenants.cards import Card
+from saas.tenants.forms import Form
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
 from tests.browser import Browser
@@ -38,6 +40,7 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "accounts": business.account["_id"],
         "card-batches": (await _card(business))["batch_id"],
         "cards": (await _card(business))["_id"],
+        "bulk": await _bulk_run(business),
         "certificates": await _certificate(business),
         "documents": (await documents.receipt(business.scope, payment["_id"]))["_id"],
         "groups": business.operator["group_id"],
@@ -60,6 +63,12 @@ async def _card(business: Business) -> Card:
         await card_making.create(business.scope, form, "every-route")
     card: Card = await business.scope.db.cards.one({"serial": "EVERY-ROUTE-00001"})
     return card
+
+
+async def _bulk_run(business: Business) -> str:
+    """The id of the run that every business here has waiting."""
+    choice = Choice(ids=[business.account["_id"]])
+    return (await bulk.ask(business.scope, "resume", Form(), choice, "every-route"))["_id"]
 
 
 async def _certificate(business: Business) -> str:

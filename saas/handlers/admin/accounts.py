@@ -34,6 +34,7 @@ class Accounts(ListPage):
     """Every account of the tenant."""
 
     title = N_("Accounts")
+    template = "admin/accounts/list.html"
     search = N_("Account, real name or mobile")
     export = "accounts"
     columns = (
