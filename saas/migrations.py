@@ -92,7 +92,22 @@ async def notices_begin(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.notice_days": {"$exists": False}}, {"$set": fresh})
 
 
-MIGRATIONS: Sequence[Migration] = (sessions_take_from_quota, optional_rules, terms_and_versions, notices_begin)
+async def renewals_begin(ps: PlatformScope) -> None:
+    """Nothing renews by itself until somebody wishes it; whoever is told of anything by mail is told of that too."""
+    for table in (ps.db.plans, ps.db.accounts):
+        await table.update_many({"renews": {"$exists": False}}, {"$set": {"renews": False}})
+    kinds = ["renewal_refused", "renewal_unpaid", "renewed"]
+    change = {"$set": {"parameters.renew_hours": 24}, "$addToSet": {"parameters.notice_mail": {"$each": kinds}}}
+    await ps.db.tenants.update_many({"parameters.renew_hours": {"$exists": False}}, change)
+
+
+MIGRATIONS: Sequence[Migration] = (
+    sessions_take_from_quota,
+    optional_rules,
+    terms_and_versions,
+    notices_begin,
+    renewals_begin,
+)
 
 
 async def migrate(ps: PlatformScope, migrations: Sequence[Migration] = MIGRATIONS) -> list[str]:

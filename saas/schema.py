@@ -147,6 +147,8 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "username"), unique=True),
             Index(_up("tenant_id", "search")),
             Index(_up("tenant_id", "expires_at", "_id")),
+            Index(_newest("tenant_id", "renews")),
+            Index(_newest("tenant_id", "renews", "expires_at")),
             Index(_up("term.waits", "_id"), partial=(("term.waits", True),)),
             Index(_newest("tenant_id", "fallen_at")),
         ),

@@ -84,6 +84,8 @@ ERROR: Mapping[str, str] = {
     "same_plan": N_("The account has this plan already, in its present version."),
     "same_member": N_("The account belongs to this member already."),
     "nothing_to_buy": N_("{name} neither ends nor runs out, so there is nothing to renew."),
+    "never_ends": N_("{name} does not end by a date, so there is nothing to renew by itself."),
+    "renews_not": N_("{name} does not renew by itself, or its plan is not on sale any more."),
     "nothing_planned": N_("No change of plan is planned for {name}."),
     "not_waiting": N_("The time of {name} runs already."),
     "balance_too_low": N_("The balance does not cover this. Take money first, or have it paid in another way."),

@@ -223,6 +223,7 @@ NOUNS: Mapping[str, str] = {
 }
 ACTIONS: Mapping[str, str] = {
     "account.add": N_("Topped up an account's traffic or time"),
+    "account.auto_renew": N_("Renewed an account automatically"),
     "account.begin": N_("An account's time began with its first log-in"),
     "account.change_plan": N_("Changed an account's plan"),
     "account.close": N_("Closed an account"),
@@ -234,6 +235,8 @@ ACTIONS: Mapping[str, str] = {
     "account.password": N_("Changed an account's password"),
     "account.release": N_("Released an account's binding"),
     "account.renew": N_("Renewed an account"),
+    "account.renews": N_("Switched automatic renewal on"),
+    "account.renews_not": N_("Switched automatic renewal off"),
     "account.resume": N_("Resumed an account"),
     "account.reveal_password": N_("Looked at an account's password"),
     "account.suspend": N_("Suspended an account"),
@@ -290,6 +293,9 @@ ACTIONS: Mapping[str, str] = {
 # What was done to an account, as its own page says it.
 DEEDS: Mapping[str, str] = {
     "renew": N_("Renewed"),
+    "auto_renew": N_("Renewed automatically"),
+    "renews": N_("Automatic renewal on"),
+    "renews_not": N_("Automatic renewal off"),
     "add": N_("Topped up"),
     "begin": N_("First log-in"),
     "change_plan": N_("Plan changed"),

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from saas.errors import Unavailable
-from saas.tenants import reminders, schedules, sums
+from saas.tenants import reminders, renewals, schedules, sums
 from saas.tenants.fanout import each_tenant
 from saas.tenants.schedules import SCHEDULES, Occasion, Schedule
 from saas.tenants.scope import PlatformScope, Scope
@@ -26,6 +26,7 @@ WORK: Mapping[str, Work] = {
     "expired": reminders.tell_expired,
     "expiring": reminders.tell_expiring,
     "quota_used": reminders.tell_used_up,
+    "renewals": renewals.renew_due,
 }
 
 

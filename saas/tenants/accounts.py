@@ -47,6 +47,7 @@ class Account(billing.Holding):
     What it has of its plan is its holding. `terms`: the version of the plan that it keeps (plans.KEPT and "version"),
     None: the present one. `next_plan_id`: what the first purchase after its end is of, "" = the same. `suspended_at`:
     when its clock was stopped. `fallen_at`: when its quota fell to nothing, until that is told (tenants.reminders).
+    `renews`: by itself, from the balance, before its end (tenants.renewals).
     `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
     Password and NT hash are sealed for the tenant.
     """
@@ -64,6 +65,7 @@ class Account(billing.Holding):
     plan_id: str
     terms: dict[str, Any] | None
     next_plan_id: str
+    renews: bool
     fallen_at: NotRequired[datetime | None]
     static_ip: str
     static_ipv6: str
@@ -147,6 +149,7 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     account = new_account(scope, member, plan["_id"], form.username, password) | {
         **offer.holding,
         "static_ip": form.static_ip,
+        "renews": plan["renews"],
         "attempt": attempt,
     }
 
@@ -195,8 +198,13 @@ async def get(scope: Scope, account_id: str) -> Account:
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
-    """Accounts. Filters: `status`, `plan_id`, `member_id`; `q` is the beginning of a user name, name or mobile."""
-    filter = {name: query.filters[name] for name in ("status", "plan_id", "member_id") if query.filters.get(name)}
+    """Accounts. Filters: `status`, `plan_id`, `member_id`, `renews` ("yes", "no"); `q` is the beginning of a user name,
+    name or mobile.
+    """
+    wanted = ("status", "plan_id", "member_id")
+    filter: dict[str, Any] = {name: query.filters[name] for name in wanted if query.filters.get(name)}
+    if renews := query.filters.get("renews"):
+        filter["renews"] = renews == "yes"
     return await page(scope.db.accounts, filter | (starts_with(query.q) if query.q else {}), query)
 
 
@@ -215,6 +223,7 @@ def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username:
         "suspended_at": None,
         "terms": None,
         "next_plan_id": "",
+        "renews": False,
         "static_ip": "",
         "static_ipv6": "",
         "delegated_prefix": "",

@@ -33,6 +33,7 @@ NAMES: Final[Mapping[str, str]] = {
     "days": N_("Days left"),
     "balance": N_("Balance"),
     "amount": N_("Amount"),
+    "missing": N_("Missing amount"),
     "at": N_("Time"),
 }
 _COMMON = ("system", "name", "member")
@@ -41,6 +42,7 @@ _PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
     "at": Reader.minute,
     "balance": Reader.money,
     "amount": Reader.money,
+    "missing": Reader.money,
 }
 
 
@@ -89,6 +91,37 @@ KINDS: Final[Mapping[str, Kind]] = {
         N_(
             "Hello {name},\n\nthe plan {plan} of your account {account} ended on {expires}. "
             "Once it is renewed you can go online again.\n\n{system}"
+        ),
+    ),
+    "renewed": Kind(
+        N_("Renewed automatically"),
+        "account.renewed",
+        ("account", "plan", "expires", "amount", "balance"),
+        N_("{system}: your plan is renewed"),
+        N_(
+            "Hello {name},\n\nthe plan {plan} of your account {account} was renewed from your balance for {amount}. "
+            "It is good until {expires}; your balance is {balance}.\n\n{system}"
+        ),
+    ),
+    "renewal_unpaid": Kind(
+        N_("Balance too low to renew"),
+        "account.renewal_unpaid",
+        ("account", "plan", "expires", "amount", "missing"),
+        N_("{system}: your balance does not suffice to renew"),
+        N_(
+            "Hello {name},\n\nthe plan {plan} of your account {account}, good until {expires}, is to be renewed for "
+            "{amount}, but {missing} are missing from your balance. Once you have topped it up, it is renewed by "
+            "itself.\n\n{system}"
+        ),
+    ),
+    "renewal_refused": Kind(
+        N_("Plan no longer on sale"),
+        "account.renewal_refused",
+        ("account", "plan", "expires"),
+        N_("{system}: your plan cannot be renewed"),
+        N_(
+            "Hello {name},\n\nthe plan {plan} of your account {account}, good until {expires}, is not offered any "
+            "more and is not renewed by itself. Please ask us for another one.\n\n{system}"
         ),
     ),
     "quota_used": Kind(
@@ -210,7 +243,7 @@ def rendered(scope: Scope, kind: str, language: str, facts: Mapping[str, Any], t
 def sample(kind: str, now: datetime) -> dict[str, Any]:
     """Facts to show a text with."""
     facts = {"name": "Alice", "member": "alice", "account": "alice", "plan": "VPN 20M", "expires": now, "days": 3}
-    facts |= {"balance": 350, "amount": 3000, "at": now}
+    facts |= {"balance": 350, "amount": 3000, "missing": 2650, "at": now}
     return {name: facts[name] for name in KINDS[kind].known if name in facts}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from saas.errors import Invalid
 from saas.store import Filter, Table
 from saas.values import first_id
+
+_PORTION = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,29 @@ async def page(table: Table, filter: Filter, query: ListQuery) -> Page:
     found = await table.find(both, sort=sort, limit=query.limit + 1)
     rows = found[: query.limit]
     return Page(rows, (rows[-1].get(name), rows[-1]["_id"]) if len(found) > query.limit else None)
+
+
+async def portions(
+    table: Table, field: str, since: datetime, until: datetime, only: Filter | None = None
+) -> AsyncIterator[Sequence[Any]]:
+    """The rows whose `field` lies from `since` on and before `until`, so that runs that touch see each once.
+
+    Many rows have the same moment: more than a portion of one goes by id. `only` fixes fields that stand before
+    `field` in an index; both bounds are given: not every server answers anything else from one.
+    """
+    only = only or {}
+    while True:
+        within = {**only, field: {"$gte": since, "$lt": until}}
+        rows = await table.find(within, sort=[(field, 1), ("_id", 1)], limit=_PORTION)
+        more = len(rows) == _PORTION
+        while rows:
+            yield rows
+            since = rows[-1][field]
+            same = {**only, field: since, "_id": {"$gt": rows[-1]["_id"]}}
+            rows = await table.find(same, sort=[("_id", 1)], limit=_PORTION) if more else []
+        if not more:
+            return
+        since += timedelta(milliseconds=1)  # the store keeps no less
 
 
 def _behind(name: str, order: int, after: tuple[Any, str]) -> dict[str, Any]:

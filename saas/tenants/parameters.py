@@ -29,7 +29,17 @@ def _zone(name: str) -> str:
 
 
 _NOTICES = N_("Notices")
-NoticeKind = Literal["expiring", "expired", "quota_used", "balance_low", "payment", "suspended"]
+NoticeKind = Literal[
+    "expiring",
+    "expired",
+    "renewed",
+    "renewal_unpaid",
+    "renewal_refused",
+    "quota_used",
+    "balance_low",
+    "payment",
+    "suspended",
+]
 
 
 class ParametersForm(Form):
@@ -81,6 +91,17 @@ class ParametersForm(Form):
         default=False,
         title=N_("Show account passwords"),
         description=N_("Operators with the right to it may read an account's password. Each look is logged."),
+    )
+    renew_hours: int = Field(
+        default=24,
+        ge=1,
+        le=720,
+        title=N_("Automatic renewal before the end (hours)"),
+        description=N_(
+            "So long before their end accounts are renewed from the balance, where it is switched on. If the balance "
+            "does not suffice, it is tried again until a week after the end."
+        ),
+        json_schema_extra={"group": N_("Life of accounts")},
     )
     notice_mail: list[NoticeKind] = Field(
         default=[],

@@ -55,7 +55,7 @@ KINDS: dict[str, Any] = {
 }
 LATE_FROM: dict[str, Any] = {"today": N_("The day of the renewal"), "expiry": N_("The old expiry date")}
 STARTS: dict[str, Any] = {"opening": N_("The opening of the account"), "first_login": N_("The first log-in")}
-# The policies for which a figure matters; for all others it is 0.
+# The policies for which a value matters; for all others it is 0 or off.
 _MONTHS = ("prepaid_monthly", "buyout_months")
 _UNITS = (*_MONTHS, "buyout_traffic", "buyout_time")
 MATTERS: dict[str, tuple[str, ...]] = {
@@ -66,6 +66,7 @@ MATTERS: dict[str, tuple[str, ...]] = {
     "seconds": (*_MONTHS, "buyout_time"),
     "gift_days": _UNITS,
     "gift_octets": (*_MONTHS, "buyout_traffic"),
+    "renews": _UNITS,
 }
 # The figures without which a policy sells nothing.
 NEEDED = {
@@ -170,6 +171,12 @@ class PlanForm(Form):
         default="opening",
         title=N_("The first term counts from"),
         json_schema_extra={"group": _SELLING, "labels": STARTS},
+    )
+    renews: bool = Field(
+        default=False,
+        title=N_("New accounts renew automatically"),
+        description=N_("From the member's balance, shortly before their end. Each account has a switch of its own."),
+        json_schema_extra=_when("renews", group=_SELLING),
     )
     keeps: bool = Field(
         default=False,

@@ -32,16 +32,18 @@ KEPT = (*Tariff.__annotations__, "up_rate", "down_rate", "concurrency", "counted
 class Plan(Tariff):
     """A tariff with everything else that is sold with it. Rates in bit/s from the subscriber's side, 0 = not limited.
 
-    `keeps`: accounts keep the version they bought (their `terms`). Quota is of the direction `counted`. `days` empty is
-    every day; `hours_from` and `hours_until` are "HH:MM" on the tenant's clock, "" = the day's begin and end. `at_end`:
-    what becomes of a log-in after the plan has ended or its quota is used up. `concurrency` 0 is without limit;
-    `nas_ids` empty is every device; `idle_timeout` in seconds, 0 = none. `status`: "active", "retired" (not sold on).
+    `keeps`: accounts keep the version they bought (their `terms`). `renews`: new accounts renew by themselves. Quota is
+    of the direction `counted`. `days` empty is every day; `hours_from` and `hours_until` are "HH:MM" on the tenant's
+    clock, "" = the day's begin and end. `at_end`: what becomes of a log-in after the plan has ended or its quota is
+    used up. `concurrency` 0 is without limit; `nas_ids` empty is every device; `idle_timeout` in seconds, 0 = none.
+    `status`: "active", "retired" (not sold on).
     """
 
     _id: str
     tenant_id: str
     name: str
     keeps: bool
+    renews: bool
     up_rate: int
     down_rate: int
     counted: str
@@ -160,7 +162,7 @@ async def _values(scope: Scope, form: PlanForm) -> dict[str, Any]:
     if len(known) != len(set(form.nas_ids)):
         raise Invalid({"nas_ids": "bad_choice"})
     return form.model_dump() | {
-        **{name: 0 for name, kinds in MATTERS.items() if form.kind not in kinds},
+        **{name: type(getattr(form, name))() for name, kinds in MATTERS.items() if form.kind not in kinds},
         **({"bundle_months": 1} if form.kind == "prepaid_monthly" else {}),
         "nas_ids": sorted(set(form.nas_ids)),
         "days": [day for day in DAYS if day in form.days],

@@ -54,7 +54,8 @@ class Parameters(TypedDict):
     """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en".
 
     `notice_mail`: the kinds of notices (notices_texts.KINDS) that go by mail; `notice_days`: how many before expiry, 0
-    none; `notice_balance`: minor units below which a balance is low.
+    none; `notice_balance`: minor units below which a balance is low. `renew_hours`: how long before their end accounts
+    renew by themselves.
     """
 
     system_name: str
@@ -70,6 +71,7 @@ class Parameters(TypedDict):
     notice_mail: list[str]
     notice_days: int
     notice_balance: int
+    renew_hours: int
 
 
 class Tenant(TypedDict):
@@ -171,6 +173,7 @@ async def create_tenant(
             notice_mail=sorted(KINDS),
             notice_days=3,
             notice_balance=0,
+            renew_hours=24,
         ),
         version=1,
         created_at=now,

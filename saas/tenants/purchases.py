@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -9,7 +10,7 @@ from pydantic import Field
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
 from saas.tenants import billing, ledger, plans
-from saas.tenants.accounts import MAX_UNITS, PAY_METHODS, Units
+from saas.tenants.accounts import MAX_UNITS, PAY_METHODS, Account, Units
 from saas.tenants.forms import Form, Money
 from saas.tenants.ledger import Posting
 from saas.tenants.life import Act, Case, Effect, refuse
@@ -93,7 +94,7 @@ class _Purchase(NamedTuple):
 
 async def _renew(scope: Scope, case: Case, form: RenewForm) -> Effect:
     refuse(case, "closed")
-    plan = await _next_plan(scope, case) or case.plan
+    plan = await renewed_plan(scope, case.account, case.plan, case.now)
     if not any((plan["bundle_months"], plan["valid_days"], plan["octets"], plan["seconds"])):
         raise Conflict("nothing_to_buy", name=plan["name"])
     purchase = _purchase(plan, form.units, form.paid, form.method)
@@ -141,10 +142,12 @@ async def _keep_plan(scope: Scope, case: Case, form: Form) -> Effect:
     return Effect({"next_plan_id": ""})
 
 
-async def _next_plan(scope: Scope, case: Case) -> Plan | None:
-    """The plan that was chosen for the time after the end, if that has come and the plan is still on sale."""
-    planned = case.account["next_plan_id"]
-    return await plans.sold(scope, planned) if planned and billing.is_over(case.account, case.now) else None
+async def renewed_plan(scope: Scope, account: Account, plan: Plan, now: datetime) -> Plan:
+    """What a renewal buys: the account's `plan`, or that which was chosen for the time after the end, if that has come
+    and the plan is still on sale.
+    """
+    planned = account["next_plan_id"]
+    return (await plans.sold(scope, planned) if planned and billing.is_over(account, now) else None) or plan
 
 
 def _on_plan(plan: Plan) -> dict[str, Any]:

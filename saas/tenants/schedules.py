@@ -58,6 +58,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     "expired": Every(5),
     "expiring": Daily(time(9, 0)),
     "quota_used": Every(5),
+    "renewals": Every(10),
 }
 
 

@@ -78,7 +78,7 @@ async def _close(scope: Scope, case: Case, form: CloseForm) -> Effect:
         postings = (Posting("charge", back, case.plan["name"], list_price=paid),)
         if form.method != ledger.BALANCE:
             postings += (Posting("refund", -back, case.plan["name"], form.method),)
-    changes = {"status": "closed", "suspended_at": None, "next_plan_id": ""}
+    changes = {"status": "closed", "suspended_at": None, "next_plan_id": "", "renews": False}
     return Effect(
         {**changes, "term": case.account["term"] | {"paid": paid - back, "waits": False}}, postings, form.note
     )

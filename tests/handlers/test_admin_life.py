@@ -167,6 +167,26 @@ async def test_closed_with_a_refund_and_deleted(boss: Browser, page: str, scope:
     assert (await boss.get(page)).code == 404
 
 
+async def test_automatic_renewal_is_switched_on_and_off_and_says_what_is_missing(
+    boss: Browser, own: Business, page: str, scope: Scope, account: Account
+) -> None:
+    listed = f"{page.rpartition('/')[0]}?q={account['username']}&renews="
+    assert "Automatic renewal off · Switch it on" in said(text(await boss.get(page, **EN)))
+    assert "Automatic renewal off → on" in said(text(await boss.get(f"{page}/renews", **EN)))
+    assert await do(boss, f"{page}/renews") == page
+    assert "Automatic renewal on · ¥30.00 missing · Switch it off" in said(text(await boss.get(page, **EN)))
+    assert account["_id"] in text(await boss.get(f"{listed}yes"))
+    await do(boss, f"/t/{own.slug}/admin/members/{account['member_id']}/top-up", amount="30", method="cash")
+    assert "Automatic renewal on · Switch it off" in said(text(await boss.get(page, **EN)))
+    await plans.set_status(scope, account["plan_id"], "retired")
+    assert "自动续费 开启 · 套餐已停售 · 关闭" in said(text(await boss.get(page, **ZH)))
+    await plans.set_status(scope, account["plan_id"], "active")
+    assert await do(boss, f"{page}/renews-not") == page
+    assert "Automatic renewal off · Switch it on" in said(text(await boss.get(page, **EN)))
+    assert account["_id"] not in text(await boss.get(f"{listed}yes"))
+    assert account["_id"] in text(await boss.get(f"{listed}no"))
+
+
 async def test_only_a_closed_account_is_deleted(boss: Browser, page: str, account: Account) -> None:
     fields = {**await form_of(boss, f"{page}/delete"), "confirm": account["username"]}
     answer = await boss.post(f"{page}/delete", fields, **EN)
