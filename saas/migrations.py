@@ -101,12 +101,20 @@ async def renewals_begin(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.renew_hours": {"$exists": False}}, change)
 
 
+async def closings_begin(ps: PlatformScope) -> None:
+    """Nothing is closed by itself until a tenant says after how many days."""
+    kinds = {"parameters.notice_mail": {"$each": ["closed", "closing"]}}
+    change: dict[str, Any] = {"$set": {"parameters.suspend_days": 0}, "$addToSet": kinds}
+    await ps.db.tenants.update_many({"parameters.suspend_days": {"$exists": False}}, change)
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
     terms_and_versions,
     notices_begin,
     renewals_begin,
+    closings_begin,
 )
 
 

@@ -151,6 +151,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "renews", "expires_at")),
             Index(_up("term.waits", "_id"), partial=(("term.waits", True),)),
             Index(_newest("tenant_id", "fallen_at")),
+            Index(_newest("tenant_id", "suspended_at")),
         ),
     ),
     "ledger": Collection(

@@ -223,6 +223,7 @@ NOUNS: Mapping[str, str] = {
 }
 ACTIONS: Mapping[str, str] = {
     "account.add": N_("Topped up an account's traffic or time"),
+    "account.auto_close": N_("Closed an account after a long suspension"),
     "account.auto_renew": N_("Renewed an account automatically"),
     "account.begin": N_("An account's time began with its first log-in"),
     "account.change_plan": N_("Changed an account's plan"),
@@ -293,6 +294,7 @@ ACTIONS: Mapping[str, str] = {
 # What was done to an account, as its own page says it.
 DEEDS: Mapping[str, str] = {
     "renew": N_("Renewed"),
+    "auto_close": N_("Closed after a long suspension"),
     "auto_renew": N_("Renewed automatically"),
     "renews": N_("Automatic renewal on"),
     "renews_not": N_("Automatic renewal off"),

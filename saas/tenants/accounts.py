@@ -47,8 +47,9 @@ class Account(billing.Holding):
     What it has of its plan is its holding. `terms`: the version of the plan that it keeps (plans.KEPT and "version"),
     None: the present one. `next_plan_id`: what the first purchase after its end is of, "" = the same. `suspended_at`:
     when its clock was stopped. `fallen_at`: when its quota fell to nothing, until that is told (tenants.reminders).
-    `renews`: by itself, from the balance, before its end (tenants.renewals).
-    `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
+    `renews`: by itself, from the balance, before its end (tenants.renewals). `closing_told_at`: when the member was
+    told that it will be closed for having been suspended too long (tenants.closings). `mac` and `vlan`:
+    the line it is bound to where its plan says so (saas.tenants.lines).
     Password and NT hash are sealed for the tenant.
     """
 
@@ -67,6 +68,7 @@ class Account(billing.Holding):
     next_plan_id: str
     renews: bool
     fallen_at: NotRequired[datetime | None]
+    closing_told_at: NotRequired[datetime | None]
     static_ip: str
     static_ipv6: str
     delegated_prefix: str

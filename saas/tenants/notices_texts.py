@@ -35,11 +35,13 @@ NAMES: Final[Mapping[str, str]] = {
     "amount": N_("Amount"),
     "missing": N_("Missing amount"),
     "at": N_("Time"),
+    "closes": N_("Day of closing"),
 }
 _COMMON = ("system", "name", "member")
 _PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
     "expires": Reader.minute,
     "at": Reader.minute,
+    "closes": Reader.day,
     "balance": Reader.money,
     "amount": Reader.money,
     "missing": Reader.money,
@@ -158,6 +160,26 @@ KINDS: Final[Mapping[str, Kind]] = {
             "resumed.\n\n{system}"
         ),
     ),
+    "closing": Kind(
+        N_("Before closing"),
+        "account.closing",
+        ("account", "plan", "closes"),
+        N_("{system}: your account will be closed on {closes}"),
+        N_(
+            "Hello {name},\n\nyour account {account} has been suspended for long. Unless it is resumed, it will be "
+            "closed on {closes}; what is left of your plan then goes to your balance.\n\n{system}"
+        ),
+    ),
+    "closed": Kind(
+        N_("Closed after a long suspension"),
+        "account.closed",
+        ("account", "plan", "amount", "balance"),
+        N_("{system}: your account is closed"),
+        N_(
+            "Hello {name},\n\nyour account {account} was suspended for long and is closed now. {amount} of your plan "
+            "went to your balance, which is {balance}.\n\n{system}"
+        ),
+    ),
 }
 
 
@@ -243,7 +265,7 @@ def rendered(scope: Scope, kind: str, language: str, facts: Mapping[str, Any], t
 def sample(kind: str, now: datetime) -> dict[str, Any]:
     """Facts to show a text with."""
     facts = {"name": "Alice", "member": "alice", "account": "alice", "plan": "VPN 20M", "expires": now, "days": 3}
-    facts |= {"balance": 350, "amount": 3000, "missing": 2650, "at": now}
+    facts |= {"balance": 350, "amount": 3000, "missing": 2650, "at": now, "closes": now}
     return {name: facts[name] for name in KINDS[kind].known if name in facts}
 
 

@@ -28,7 +28,7 @@ def _zone(name: str) -> str:
     return name
 
 
-_NOTICES = N_("Notices")
+_NOTICES, _LIFE = N_("Notices"), N_("Life of accounts")
 NoticeKind = Literal[
     "expiring",
     "expired",
@@ -39,6 +39,8 @@ NoticeKind = Literal[
     "balance_low",
     "payment",
     "suspended",
+    "closing",
+    "closed",
 ]
 
 
@@ -101,7 +103,17 @@ class ParametersForm(Form):
             "So long before their end accounts are renewed from the balance, where it is switched on. If the balance "
             "does not suffice, it is tried again until a week after the end."
         ),
-        json_schema_extra={"group": N_("Life of accounts")},
+        json_schema_extra={"group": _LIFE},
+    )
+    suspend_days: int = Field(
+        default=0,
+        ge=0,
+        le=3650,
+        title=N_("Close after a suspension of"),
+        description=N_(
+            "The member is told a week before; what the rest of the plan is worth goes to the balance. 0: never."
+        ),
+        json_schema_extra={"group": _LIFE, "unit": N_("days")},
     )
     notice_mail: list[NoticeKind] = Field(
         default=[],

@@ -55,7 +55,7 @@ class Parameters(TypedDict):
 
     `notice_mail`: the kinds of notices (notices_texts.KINDS) that go by mail; `notice_days`: how many before expiry, 0
     none; `notice_balance`: minor units below which a balance is low. `renew_hours`: how long before their end accounts
-    renew by themselves.
+    renew by themselves; `suspend_days`: after how many of suspension they are closed, 0 never.
     """
 
     system_name: str
@@ -72,6 +72,7 @@ class Parameters(TypedDict):
     notice_days: int
     notice_balance: int
     renew_hours: int
+    suspend_days: int
 
 
 class Tenant(TypedDict):
@@ -174,6 +175,7 @@ async def create_tenant(
             notice_days=3,
             notice_balance=0,
             renew_hours=24,
+            suspend_days=0,
         ),
         version=1,
         created_at=now,

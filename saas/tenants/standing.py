@@ -44,7 +44,7 @@ class CloseForm(Form):
 
 async def _suspend(scope: Scope, case: Case, form: NoteForm) -> Effect:
     refuse(case, "suspended", "closed")
-    changes = {"status": "suspended", "suspended_at": case.at}
+    changes = {"status": "suspended", "suspended_at": case.at, "closing_told_at": None}
     return Effect(changes, note=form.note, tell=notices.suspended)
 
 

@@ -11,7 +11,13 @@ from tests.world import World
 async def test_tenants_and_members_of_old_can_be_told_something(world: World) -> None:
     scope, member_id = world.acme.scope, world.acme.account["member_id"]
     fresh: Any = scope.tenant["parameters"]
-    later = {"renewal_refused", "renewal_unpaid", "renewed"}  # kinds that came with later migrations
+    later = {
+        "closed",
+        "closing",
+        "renewal_refused",
+        "renewal_unpaid",
+        "renewed",
+    }  # kinds that came with later migrations
     then = fresh | {"notice_mail": sorted(set(fresh["notice_mail"]) - later)}
     names = [name for name in fresh if name.startswith("notice_")]
     await world.ps.db.tenants.update(world.acme.id, {"$unset": {f"parameters.{name}": "" for name in names}})

@@ -18,7 +18,20 @@ from saas.handlers.verdicts import headline, rule_lines
 from saas.handlers.words import account_state, expiry
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import accounts, ledger, life, lines, members, nas, plans, renewals, sessions, share, verdict
+from saas.tenants import (
+    accounts,
+    closings,
+    ledger,
+    life,
+    lines,
+    members,
+    nas,
+    plans,
+    renewals,
+    sessions,
+    share,
+    verdict,
+)
 from saas.tenants.paging import ListQuery, Page
 from saas.values import utcnow
 
@@ -106,6 +119,7 @@ class Account(Handler):
             card=await self._card(account, plan),
             deeds=await life.history(self.scope, id),
             next_plan_name=await self._plan_name(account["next_plan_id"]),
+            closes=self._closes(account),
             renewal=await self._renewal(account, plan, member),
             may_show=self.may_show,
             **await self._lists(id),
@@ -124,6 +138,12 @@ class Account(Handler):
             return self.reader(N_("the plan is not on sale any more"))
         missing = self.reader.money(max(0, price - member["balance"]))
         return self.reader(N_("{amount} missing"), amount=missing) if price > member["balance"] else ""
+
+    def _closes(self, account: accounts.Account) -> str:
+        """The day on which it is closed if it stays suspended, "" when that does not threaten."""
+        if account["status"] != "suspended" or not self.scope.tenant["parameters"]["suspend_days"]:
+            return ""
+        return closings.closing_day(self.scope, account, utcnow()).isoformat()
 
     async def _card(self, account: accounts.Account, plan: plans.Plan) -> share.Card | None:
         """What the subscriber needs, right after the account was opened or got a new password."""
