@@ -108,6 +108,12 @@ async def closings_begin(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.suspend_days": {"$exists": False}}, change)
 
 
+async def attributes_begin(ps: PlatformScope) -> None:
+    """Plans add no attributes, and none is shown in self-service until somebody says so."""
+    fresh = {"$set": {"visible": False, "attributes": ""}}
+    await ps.db.plans.update_many({"attributes": {"$exists": False}}, fresh)
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -115,6 +121,7 @@ MIGRATIONS: Sequence[Migration] = (
     notices_begin,
     renewals_begin,
     closings_begin,
+    attributes_begin,
 )
 
 

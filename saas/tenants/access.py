@@ -60,6 +60,7 @@ class LoginRecord:
     ipv6_pool: str = ""
     delegated_pool: str = ""
     idle_timeout: int = 0  # seconds; 0 = none
+    extra: tuple[tuple[str, str | int | bytes], ...] = ()  # further attributes, of the plan
     asked: tuple[tuple[str, Passes], ...] = field(init=False, repr=False, compare=False)  # the rules it can fail
 
     def __post_init__(self) -> None:

@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import Field
 
 from saas import security
-from saas.errors import Denied, Invalid, Taken
+from saas.errors import Conflict, Denied, Invalid, Taken
 from saas.i18n import N_
 from saas.store import Table
-from saas.tenants import audit, billing, ledger, plans, platform, records
+from saas.tenants import attributes, audit, billing, ledger, plans, platform, records
 from saas.tenants.access import LoginRecord
 from saas.tenants.forms import Address4, Form, Line, Mobile, Note, OptionalPassword, Password, Username
 from saas.tenants.members import new_member
@@ -256,7 +256,7 @@ async def login_records(ps: PlatformScope, keys: Sequence[tuple[str, str]]) -> d
     for row in rows:
         try:
             record = login_record(ps.keys, row, sold[row["plan_id"]], tenants[row["tenant_id"]])
-        except (KeyError, security.Unsealable) as error:  # one broken row keeps nobody else out
+        except (KeyError, security.Unsealable, Conflict) as error:  # one broken row keeps nobody else out
             log.error("account %s cannot log in: %s: %s", row["_id"], type(error).__name__, error)
             continue
         found[row["tenant_id"], row["username"]] = record
@@ -302,6 +302,7 @@ def login_record(keys: security.Keys, account: Account, plan: Plan, tenant: Mapp
         ipv6_pool=plan["ipv6_pool"],
         delegated_pool=plan["delegated_pool"],
         idle_timeout=plan["idle_timeout"],
+        extra=attributes.pairs(plan["attributes"]),
     )
 
 

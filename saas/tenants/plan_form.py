@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from saas.i18n import N_
 from saas.tenants.billing import Kind
-from saas.tenants.forms import Form, Money, Name, Note
+from saas.tenants.forms import Form, Money, Name, Note, Prose
 
 Rate = Annotated[Decimal, Field(ge=0, le=100_000, max_digits=8, decimal_places=3)]  # Mbit/s
 PoolName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._\-]*$")]
@@ -253,6 +253,21 @@ class PlanForm(Form):
         title=N_("Pool of delegated IPv6 prefixes"),
         description=N_("From which the subscriber's router gets the prefix of its own network."),
         json_schema_extra={"group": _ADDRESSES},
+    )
+    visible: bool = Field(
+        default=False,
+        title=N_("Shown in self-service"),
+        description=N_("Subscribers may choose it there, as long as it is on sale."),
+        json_schema_extra={"group": _SELLING},
+    )
+    attributes: Prose = Field(
+        default="",
+        title=N_("Further RADIUS attributes"),
+        description=N_(
+            "One a line: name = value, such as Filter-Id = gold. They are sent with each log-in until the plan has "
+            "ended. At most 20."
+        ),
+        json_schema_extra={"group": N_("Further RADIUS attributes"), "widget": "textarea", "rows": 4},
     )
     note: Note = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Literal
 
 from saas.errors import Conflict, Invalid
-from saas.tenants import records
+from saas.tenants import attributes, records
 from saas.tenants.billing import METERED, Tariff
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.plan_form import DAYS, MATTERS, NEEDED, AtEnd, Binding, PlanForm
@@ -36,7 +36,8 @@ class Plan(Tariff):
     of the direction `counted`. `days` empty is every day; `hours_from` and `hours_until` are "HH:MM" on the tenant's
     clock, "" = the day's begin and end. `at_end`: what becomes of a log-in after the plan has ended or its quota is
     used up. `concurrency` 0 is without limit; `nas_ids` empty is every device; `idle_timeout` in seconds, 0 = none.
-    `status`: "active", "retired" (not sold on).
+    `visible`: in self-service. `attributes`: further ones, lines as saas.tenants.attributes has them. `status`:
+    "active", "retired" (not sold on).
     """
 
     _id: str
@@ -63,6 +64,8 @@ class Plan(Tariff):
     ipv6_pool: str
     delegated_pool: str
     nas_ids: list[str]
+    visible: bool
+    attributes: str
     note: str
     status: str
     version: int
@@ -71,7 +74,7 @@ class Plan(Tariff):
 
 
 async def create(scope: Scope, form: PlanForm) -> Plan:
-    """A new plan. Taken name, Invalid devices."""
+    """A new plan. Taken name, Invalid devices, Conflict for attributes that cannot be sent."""
     plan: Plan = await records.create(scope, PLAN, await _values(scope, form) | {"status": "active"})
     return plan
 
@@ -79,7 +82,7 @@ async def create(scope: Scope, form: PlanForm) -> Plan:
 async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None = None) -> Plan:
     """Make a new version of a plan; its accounts follow at their next log-in, or keep what they have if it says so.
 
-    Taken, Conflict("changed"), NotFound.
+    As `create`, Conflict("changed"), NotFound.
     """
     values = await _values(scope, form)
     return await _change(scope, plan_id, "update", values, version, partial(_settle, values))
@@ -165,6 +168,7 @@ async def _values(scope: Scope, form: PlanForm) -> dict[str, Any]:
         **{name: type(getattr(form, name))() for name, kinds in MATTERS.items() if form.kind not in kinds},
         **({"bundle_months": 1} if form.kind == "prepaid_monthly" else {}),
         "nas_ids": sorted(set(form.nas_ids)),
+        "attributes": attributes.normal(form.attributes),
         "days": [day for day in DAYS if day in form.days],
         **{name: int(getattr(form, name) * 1_000_000) for name in _RATES},
     }
