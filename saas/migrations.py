@@ -114,6 +114,11 @@ async def attributes_begin(ps: PlatformScope) -> None:
     await ps.db.plans.update_many({"attributes": {"$exists": False}}, fresh)
 
 
+async def grants_begin(ps: PlatformScope) -> None:
+    """Operators may sell every plan, as before."""
+    await ps.db.operators.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -122,6 +127,7 @@ MIGRATIONS: Sequence[Migration] = (
     renewals_begin,
     closings_begin,
     attributes_begin,
+    grants_begin,
 )
 
 

@@ -102,7 +102,12 @@ COLLECTIONS: dict[str, Collection] = {
     ),
     "groups": Collection(_TENANT, (Index(_up("tenant_id", "name"), unique=True),)),
     "operators": Collection(
-        _TENANT, (Index(_up("tenant_id", "login"), unique=True), Index(_up("tenant_id", "group_id")))
+        _TENANT,
+        (
+            Index(_up("tenant_id", "login"), unique=True),
+            Index(_up("tenant_id", "group_id")),
+            Index(_up("tenant_id", "plan_ids")),
+        ),
     ),
     "nas": Collection(
         _TENANT,

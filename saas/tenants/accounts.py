@@ -133,7 +133,8 @@ class AccountPasswordForm(Form):
 async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[Account, str]:
     """Open member and account, take the money for the months; (account, its password). Once for each `attempt` key.
 
-    The member can log in to self-service with the same name and password. Invalid plan, Taken("username"), Limit.
+    The member can log in to self-service with the same name and password. Invalid plan, Denied("plan_not_granted"),
+    Taken("username"), Limit.
     """
     existing = await scope.db.accounts.one({"username": form.username})
     if existing and existing["attempt"] == attempt:
@@ -143,6 +144,7 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     plan = await plans.sold(scope, form.plan_id)
     if plan is None:
         raise Invalid({"plan_id": "bad_choice"})
+    plans.check_sale(scope, plan)
     await platform.check_tier(scope, "accounts")
     password = form.password or security.new_secret(10)
     hashed = await asyncio.to_thread(security.hash_password, password)
@@ -172,9 +174,10 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
 
 
 async def quote(scope: Scope, plan_id: str, units: int) -> Quote | None:
-    """What an account opened now would cost; None when the plan is not on sale or the units are not 1 to 36."""
+    """What an account opened now would cost; None when the actor cannot sell the plan or the units are not 1 to 36."""
     plan = await plans.sold(scope, plan_id)
-    return _quote(scope, plan, units) if plan and 1 <= units <= MAX_UNITS else None
+    offered = plan and plans.may_sell(scope, plan) and 1 <= units <= MAX_UNITS
+    return _quote(scope, plan, units) if plan and offered else None
 
 
 async def change_password(scope: Scope, account_id: str, form: AccountPasswordForm) -> Account:

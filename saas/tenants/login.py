@@ -12,7 +12,7 @@ from saas import security
 from saas.errors import Denied, Invalid, Limit
 from saas.i18n import N_
 from saas.permissions import ALL, Permission
-from saas.tenants import audit
+from saas.tenants import audit, operators
 from saas.tenants.forms import Form, Password
 from saas.tenants.platform import Tenant, tenant_by_slug
 from saas.tenants.scope import Actor, PlatformScope, Scope
@@ -110,7 +110,9 @@ async def close_session(ps: PlatformScope, token: str) -> None:
 
 
 async def scope_of(ps: PlatformScope, session: Session, tenant: Tenant) -> Scope | None:
-    """What a log-in may do in a tenant: its Scope, with permissions read now. None when it has no business there."""
+    """What a log-in may do in a tenant: its Scope, with permissions and granted plans read now. None when it has no
+    business there.
+    """
     actor = session.actor
     if actor.kind == "owner":
         return ps.enter(tenant, actor, ALL) if tenant["owner_id"] == actor.id else None
@@ -120,7 +122,7 @@ async def scope_of(ps: PlatformScope, session: Session, tenant: Tenant) -> Scope
     row = await bare.db.operators.one({"_id": actor.id})
     group = await bare.db.groups.one({"_id": row["group_id"]}) if row else None
     granted = frozenset(Permission(key) for key in (group or {}).get("permissions", ()) if key in set(Permission))
-    return ps.enter(tenant, actor, granted)
+    return ps.enter(tenant, actor, granted, operators.sells(row) if row else frozenset())
 
 
 async def change_password(ps: PlatformScope, session: Session, form: PasswordForm) -> Session:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
-from saas.errors import Conflict, Invalid
+from saas.errors import Conflict, Denied, Invalid
 from saas.tenants import attributes, records
 from saas.tenants.billing import METERED, Tariff
 from saas.tenants.paging import ListQuery, Page, page
@@ -94,7 +94,7 @@ async def set_status(scope: Scope, plan_id: str, status: Literal["active", "reti
 
 
 async def delete(scope: Scope, plan_id: str) -> None:
-    """Remove a plan that no account has. Conflict("in_use") otherwise: retire it instead."""
+    """Remove a plan that no account has and no operator is granted. Conflict("in_use") otherwise: retire it instead."""
     await records.remove(scope, PLAN, plan_id, guard=_is_free)
 
 
@@ -121,8 +121,20 @@ async def names(scope: Scope) -> dict[str, str]:
 
 
 async def for_sale(scope: Scope) -> list[Plan]:
-    """The plans that an account can be opened on, by name."""
-    return await scope.db.plans.find(_SOLD, sort=[("name", 1)], limit=500)
+    """The plans that the actor can open an account on, by name."""
+    found: list[Plan] = await scope.db.plans.find(_SOLD, sort=[("name", 1)], limit=500)
+    return [plan for plan in found if may_sell(scope, plan)]
+
+
+def may_sell(scope: Scope, plan: Plan) -> bool:
+    """Whether the actor may sell the plan."""
+    return scope.sells is None or plan["_id"] in scope.sells
+
+
+def check_sale(scope: Scope, plan: Plan) -> None:
+    """Denied("plan_not_granted") when the actor may not sell the plan, on sale or not."""
+    if not may_sell(scope, plan):
+        raise Denied("plan_not_granted", name=plan["name"])
 
 
 async def sold(scope: Scope, plan_id: str) -> Plan | None:
@@ -201,8 +213,10 @@ async def _settle(values: Mapping[str, Any], scope: Scope, plan: Plan) -> None:
 
 
 async def _is_free(scope: Scope, plan: Plan) -> None:
-    if await scope.db.accounts.count({"plan_id": plan["_id"]}, limit=1):
-        raise Conflict("in_use", name=plan["name"])
+    # an operator whose last granted plan went away might sell all
+    for table, field in ((scope.db.accounts, "plan_id"), (scope.db.operators, "plan_ids")):
+        if await table.count({field: plan["_id"]}, limit=1):
+            raise Conflict("in_use", name=plan["name"])
 
 
 async def _change(

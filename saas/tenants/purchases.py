@@ -95,6 +95,7 @@ class _Purchase(NamedTuple):
 async def _renew(scope: Scope, case: Case, form: RenewForm) -> Effect:
     refuse(case, "closed")
     plan = await renewed_plan(scope, case.account, case.plan, case.now)
+    plans.check_sale(scope, plan)
     if not any((plan["bundle_months"], plan["valid_days"], plan["octets"], plan["seconds"])):
         raise Conflict("nothing_to_buy", name=plan["name"])
     purchase = _purchase(plan, form.units, form.paid, form.method)
@@ -106,6 +107,7 @@ async def _renew(scope: Scope, case: Case, form: RenewForm) -> Effect:
 
 async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
     refuse(case, "closed")
+    plans.check_sale(scope, case.plan)
     account = case.account
     limits: dict[str, Any] = {"octets": account["octets_left"], "seconds": account["seconds_left"]}
     limits["days"] = account["expires_at"] or (True if account["term"]["waits"] else None)
@@ -123,6 +125,7 @@ async def _change_plan(scope: Scope, case: Case, form: ChangePlanForm) -> Effect
     plan = await plans.sold(scope, form.plan_id)
     if plan is None:
         raise Invalid({"plan_id": "bad_choice"})
+    plans.check_sale(scope, plan)
     if plan["_id"] == case.account["plan_id"] and case.account["terms"] is None:
         raise Conflict("same_plan", field="plan_id")
     if form.when == "expiry":
