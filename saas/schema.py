@@ -157,6 +157,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("term.waits", "_id"), partial=(("term.waits", True),)),
             Index(_newest("tenant_id", "fallen_at")),
             Index(_newest("tenant_id", "suspended_at")),
+            Index(_newest("tenant_id", "activates_at")),
         ),
     ),
     "ledger": Collection(

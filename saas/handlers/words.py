@@ -29,6 +29,7 @@ REASONS: Mapping[str, str] = {
     "password": N_("Wrong password"),
     "method": N_("Method not possible"),
     "eap": N_("EAP dialogue broken off"),
+    "pending": N_("Account not active yet"),
     "status": N_("Account not in use"),
     "nas": N_("Plan not for this device"),
     "guarded": N_("Too many wrong passwords"),
@@ -222,6 +223,7 @@ NOUNS: Mapping[str, str] = {
     "webhook": N_("Webhook"),
 }
 ACTIONS: Mapping[str, str] = {
+    "account.activate": N_("Activated an account"),
     "account.add": N_("Topped up an account's traffic or time"),
     "account.auto_close": N_("Closed an account after a long suspension"),
     "account.auto_renew": N_("Renewed an account automatically"),
@@ -293,6 +295,7 @@ ACTIONS: Mapping[str, str] = {
 
 # What was done to an account, as its own page says it.
 DEEDS: Mapping[str, str] = {
+    "activate": N_("Activated"),
     "renew": N_("Renewed"),
     "auto_close": N_("Closed after a long suspension"),
     "auto_renew": N_("Renewed automatically"),
@@ -323,6 +326,8 @@ def expiry(reader: Reader, account: Mapping[str, Any]) -> str:
     if term["waits"]:
         spans = ((term["months"], N_("{n} months")), (term["days"], N_("{n} days")))
         span = " ".join(reader(words, n=n) for n, words in spans if n)
+        if account.get("status") == "pending":
+            return reader(N_("{span} from when it is active"), span=span) if span else reader(N_("Not paid yet"))
         return reader(N_("{span} from the first log-in"), span=span)
     return reader.minute(ends) if ends else reader(N_("Never"))
 

@@ -20,6 +20,7 @@ _pack_timeout: Final = Struct("!BBI").pack  # Session-Timeout with its head
 GENERIC: Final = N_("Wrong user name or password.")
 # What the subscriber reads, by the rule that failed. Only who knew the password is told more than GENERIC.
 REASONS: Final[Mapping[str, str]] = {
+    "pending": N_("This account is not active yet."),
     "status": N_("This account is not in use at present."),
     "nas": N_("Your plan cannot be used here."),
     "expiry": N_("Your plan has expired. Please renew."),
@@ -30,6 +31,7 @@ REASONS: Final[Mapping[str, str]] = {
     "concurrency": N_("This account is in use already."),
 }
 _ERRORS: Final[Mapping[str, int]] = {
+    "pending": ERROR_DISABLED,
     "status": ERROR_DISABLED,
     "expiry": ERROR_DISABLED,
     "quota": ERROR_DISABLED,

@@ -208,8 +208,12 @@ def _password(request: LoginRequest, _record: LoginRecord) -> bool:
     return request.credentials is not False
 
 
+def _pending(_request: LoginRequest, record: LoginRecord) -> bool:
+    return record.status != "pending"
+
+
 def _status(_request: LoginRequest, record: LoginRecord) -> bool:
-    return record.status == "normal"
+    return record.status in ("normal", "pending")
 
 
 def _status_facts(_request: LoginRequest, record: LoginRecord) -> Facts:
@@ -281,7 +285,8 @@ def _concurrency_facts(request: LoginRequest, record: LoginRecord) -> Facts:
 _RULES: tuple[tuple[str, Passes, Callable[[LoginRequest, LoginRecord], Facts], Callable[[LoginRecord], bool]], ...] = (
     ("guarded", _guard, _no_facts, lambda record: True),
     ("password", _password, _no_facts, lambda record: True),
-    ("status", _status, _status_facts, lambda record: record.status != "normal"),
+    ("pending", _pending, _no_facts, lambda record: record.status == "pending"),
+    ("status", _status, _status_facts, lambda record: record.status not in ("normal", "pending")),
     ("nas", _nas, _nas_facts, lambda record: bool(record.nas_ids)),
     ("expiry", _expiry, _expiry_facts, lambda record: record.expires_at is not None),
     ("quota", _quota, _quota_facts, lambda record: record.octets_left is not None or record.seconds_left is not None),

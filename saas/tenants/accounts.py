@@ -7,8 +7,9 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal, NotRequired
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
@@ -18,7 +19,7 @@ from saas.i18n import N_
 from saas.store import Table
 from saas.tenants import attributes, audit, billing, ledger, plans, platform, records
 from saas.tenants.access import LoginRecord
-from saas.tenants.forms import Address4, Form, Line, Mobile, Note, OptionalPassword, Password, Username
+from saas.tenants.forms import Address4, Form, Line, Mobile, Note, OptionalDate, OptionalPassword, Password, Username
 from saas.tenants.members import new_member
 from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
 from saas.tenants.plans import Plan
@@ -37,12 +38,24 @@ PAY_METHODS: dict[str, Any] = {
 }
 
 
+# From when on an account is active that is opened now; what is not paid for waits for its first purchase.
+OPENS: dict[str, Any] = {
+    "now": N_("At once"),
+    "later": N_("From a day on, paid now"),
+    "unpaid": N_("With the first payment"),
+}
+_AHEAD = timedelta(days=366)
+_PAID: dict[str, Any] = {"when": ("opens", "now", "later")}
+_LATER: dict[str, Any] = {"when": ("opens", "later"), "group": N_("More")}
+
 Units = Annotated[int, Field(ge=1, le=MAX_UNITS)]
+Opens = Literal["now", "later", "unpaid"]
 ACCOUNT = records.Noun("accounts", "account", "acc", "username")
 
 
 class Account(billing.Holding):
-    """`username` is unique in the tenant, in its normal spelling. `status`: "normal", "suspended", "closed".
+    """`username` is unique in the tenant, in its normal spelling. `status`: "pending" (tenants.activations), "normal",
+    "suspended", "closed".
 
     What it has of its plan is its holding. `terms`: the version of the plan that it keeps (plans.KEPT and "version"),
     None: the present one. `next_plan_id`: what the first purchase after its end is of, "" = the same. `suspended_at`:
@@ -69,6 +82,7 @@ class Account(billing.Holding):
     renews: bool
     fallen_at: NotRequired[datetime | None]
     closing_told_at: NotRequired[datetime | None]
+    activates_at: NotRequired[datetime | None]  # of a pending one that is paid for
     static_ip: str
     static_ipv6: str
     delegated_prefix: str
@@ -83,12 +97,16 @@ class Account(billing.Holding):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price before it is paid: `price` in minor units for all `units`, `holding` if paid now."""
+    """A price before it is paid: `price` in minor units for all `units`, `holding` if paid now.
+
+    `status`: of the account that is opened so.
+    """
 
     plan: Plan
     units: int
     price: int
     holding: billing.Holding
+    status: str = "normal"
 
     @property
     def note(self) -> str:
@@ -107,12 +125,21 @@ class QuickOpenForm(Form):
         json_schema_extra={"widget": "secret", "autocomplete": "off"},
     )
     plan_id: str = Field(min_length=1, max_length=64, title=N_("Plan"), json_schema_extra={"widget": "plan"})
-    units: Units = Field(default=1, title=N_("Quantity"), description=N_("How many months, or how many bundles."))
+    units: Units = Field(
+        default=1,
+        title=N_("Quantity"),
+        description=N_("How many months, or how many bundles."),
+        json_schema_extra=_PAID,
+    )
     method: Literal["cash", "wechat", "alipay", "transfer"] = Field(
-        default="cash", title=N_("Paid by"), json_schema_extra={"labels": PAY_METHODS}
+        default="cash", title=N_("Paid by"), json_schema_extra={"labels": PAY_METHODS, **_PAID}
     )
     name: Line = Field(default="", title=N_("Real name"))
     mobile: Mobile = Field(default="", title=N_("Mobile"))
+    opens: Opens = Field(
+        default="now", title=N_("Becomes active"), json_schema_extra={"labels": OPENS, "group": N_("More")}
+    )
+    activates_on: OptionalDate = Field(default=None, title=N_("Active from"), json_schema_extra=_LATER)
     static_ip: Address4 = Field(
         default="",
         title=N_("Fixed IP"),
@@ -147,11 +174,14 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     plans.check_sale(scope, plan)
     await platform.check_tier(scope, "accounts")
     password = form.password or security.new_secret(10)
+    activates_at = _activates_at(scope, form)
     hashed = await asyncio.to_thread(security.hash_password, password)
     member = new_member(form.username, name=form.name, mobile=form.mobile, note=form.note, password_hash=hashed)
-    offer = _quote(scope, plan, form.units)
+    offer = _quote(scope, plan, form.units, form.opens)
     account = new_account(scope, member, plan["_id"], form.username, password) | {
         **offer.holding,
+        "status": offer.status,
+        "activates_at": activates_at,
         "static_ip": form.static_ip,
         "renews": plan["renews"],
         "attempt": attempt,
@@ -173,11 +203,11 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     return opened, password
 
 
-async def quote(scope: Scope, plan_id: str, units: int) -> Quote | None:
+async def quote(scope: Scope, plan_id: str, units: int, opens: Opens = "now") -> Quote | None:
     """What an account opened now would cost; None when the actor cannot sell the plan or the units are not 1 to 36."""
     plan = await plans.sold(scope, plan_id)
     offered = plan and plans.may_sell(scope, plan) and 1 <= units <= MAX_UNITS
-    return _quote(scope, plan, units) if plan and offered else None
+    return _quote(scope, plan, units, opens) if plan and offered else None
 
 
 async def change_password(scope: Scope, account_id: str, form: AccountPasswordForm) -> Account:
@@ -226,6 +256,7 @@ def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username:
         "plan_id": plan_id,
         **billing.empty(now),
         "suspended_at": None,
+        "activates_at": None,
         "terms": None,
         "next_plan_id": "",
         "renews": False,
@@ -323,10 +354,25 @@ async def _by_id(table: Table, ids: set[str]) -> list[Any]:
     return await table.find({"_id": {"$in": sorted(ids)}}, limit=len(ids)) if ids else []
 
 
-def _quote(scope: Scope, plan: Plan, units: int) -> Quote:
+def _quote(scope: Scope, plan: Plan, units: int, opens: Opens) -> Quote:
+    units = 0 if opens == "unpaid" else units
     price, now = billing.price_of(plan, units), utcnow()
     zone = scope.tenant["parameters"]["timezone"]
-    return Quote(plan, units, price, billing.opened(plan, units, price, now, zone))
+    if opens == "now":
+        return Quote(plan, units, price, billing.opened(plan, units, price, now, zone))
+    return Quote(plan, units, price, billing.prepared(plan, units, price, now, zone), "pending")
+
+
+def _activates_at(scope: Scope, form: QuickOpenForm) -> datetime | None:
+    """When the day begins, in the tenant's zone, from which on the account is active. Invalid."""
+    if form.opens != "later":
+        return None
+    if form.activates_on is None:
+        raise Invalid({"activates_on": "missing"})
+    at = datetime.combine(form.activates_on, time(), ZoneInfo(scope.tenant["parameters"]["timezone"]))
+    if not utcnow() < at <= utcnow() + _AHEAD:
+        raise Invalid({"activates_on": "not_ahead"})
+    return at
 
 
 def _sealed(scope: Scope, password: str) -> dict[str, bytes]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.tenants import billing, ledger, plans
+from saas.tenants import activations, billing, ledger, plans
 from saas.tenants.accounts import MAX_UNITS, PAY_METHODS, Account, Units
 from saas.tenants.forms import Form, Money
 from saas.tenants.ledger import Posting
@@ -100,13 +100,15 @@ async def _renew(scope: Scope, case: Case, form: RenewForm) -> Effect:
         raise Conflict("nothing_to_buy", name=plan["name"])
     purchase = _purchase(plan, form.units, form.paid, form.method)
     if plan["_id"] == case.account["plan_id"]:
-        return Effect({**purchase.on(case.account, case)}, purchase.postings)
+        holding = purchase.on(case.account, case)
+        waits = case.account["status"] == "pending" and not case.account.get("activates_at")
+        return Effect(activations.active(case, holding) if waits else {**holding}, purchase.postings)
     nothing = billing.Holding({**billing.empty(case.now), "expires_at": case.now})
     return Effect({**_on_plan(plan), **purchase.on(nothing, case)}, purchase.postings)
 
 
 async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
-    refuse(case, "closed")
+    refuse(case, "pending", "closed")
     plans.check_sale(scope, case.plan)
     account = case.account
     limits: dict[str, Any] = {"octets": account["octets_left"], "seconds": account["seconds_left"]}
@@ -121,7 +123,7 @@ async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
 
 
 async def _change_plan(scope: Scope, case: Case, form: ChangePlanForm) -> Effect:
-    refuse(case, "closed")
+    refuse(case, "pending", "closed")
     plan = await plans.sold(scope, form.plan_id)
     if plan is None:
         raise Invalid({"plan_id": "bad_choice"})

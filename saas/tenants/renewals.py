@@ -88,7 +88,7 @@ async def _renew(scope: Scope, account: Account) -> int:
 
 
 async def _renew_itself(scope: Scope, case: Case, form: EndForm) -> Effect:
-    refuse(case, "suspended", "closed")
+    refuse(case, "pending", "suspended", "closed")
     if case.account["expires_at"] != form.expires_at:  # somebody was faster
         raise Conflict("changed", id=case.account["_id"])
     plan = await purchases.renewed_plan(scope, case.account, case.plan, case.now)

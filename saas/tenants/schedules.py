@@ -54,6 +54,7 @@ Schedule = Every | Daily
 
 # Every job that runs for each tenant; what it does is saas.jobs.scheduled.WORK.
 SCHEDULES: Final[Mapping[str, Schedule]] = {
+    "activations": Every(5),
     "closings": Daily(time(9, 0)),
     "day_sums": Daily(time(0, 10)),
     "expired": Every(5),

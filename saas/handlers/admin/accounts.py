@@ -35,7 +35,7 @@ from saas.tenants import (
 from saas.tenants.paging import ListQuery, Page
 from saas.values import utcnow
 
-_STATUS = ("normal", "suspended", "closed")
+_STATUS = ("pending", "normal", "suspended", "closed")
 RENEWAL = (("yes", N_("Automatic renewal on")), ("no", N_("Automatic renewal off")))
 _PLAN = Column(N_("Plan"), "plan_name")
 _STATE = Column(N_("Status"), "state", "status")

@@ -14,7 +14,7 @@ from saas.handlers.previews import sheet
 from saas.handlers.routes import Route
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import accounts, life, plans, purchases, renewals, standing
+from saas.tenants import accounts, activations, life, plans, purchases, renewals, standing
 from saas.tenants.forms import Form
 
 
@@ -125,6 +125,16 @@ class RenewsNot(ActPage):
     saved = N_("The account ends unless it is renewed by hand.")
 
 
+class Activate(ActPage):
+    """Let in who was opened ahead, before the day."""
+
+    act = activations.ACTIVATE
+    form = Form
+    title = N_("Activate")
+    submit = N_("Activate")
+    saved = N_("The account is active.")
+
+
 class Suspend(ActPage):
     """Stop the account's clock."""
 
@@ -193,6 +203,7 @@ _PAGES: dict[str, type[Handler]] = {
     "keep-plan": KeepPlan,
     "renews": Renews,
     "renews-not": RenewsNot,
+    "activate": Activate,
     "suspend": Suspend,
     "resume": Resume,
     "transfer": Transfer,
