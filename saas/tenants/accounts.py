@@ -19,7 +19,18 @@ from saas.i18n import N_
 from saas.store import Table
 from saas.tenants import attributes, audit, billing, ledger, plans, platform, records
 from saas.tenants.access import LoginRecord
-from saas.tenants.forms import Address4, Form, Line, Mobile, Note, OptionalDate, OptionalPassword, Password, Username
+from saas.tenants.forms import (
+    Address4,
+    Form,
+    Line,
+    Mobile,
+    Note,
+    OptionalDate,
+    OptionalEmail,
+    OptionalPassword,
+    Password,
+    Username,
+)
 from saas.tenants.members import new_member
 from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
 from saas.tenants.plans import Plan
@@ -136,6 +147,12 @@ class QuickOpenForm(Form):
     )
     name: Line = Field(default="", title=N_("Real name"))
     mobile: Mobile = Field(default="", title=N_("Mobile"))
+    email: OptionalEmail = Field(
+        default="",
+        title=N_("E-mail"),
+        description=N_("Notices are sent here."),
+        json_schema_extra={"group": N_("More")},
+    )
     opens: Opens = Field(
         default="now", title=N_("Becomes active"), json_schema_extra={"labels": OPENS, "group": N_("More")}
     )
@@ -176,7 +193,8 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     password = form.password or security.new_secret(10)
     activates_at = _activates_at(scope, form)
     hashed = await asyncio.to_thread(security.hash_password, password)
-    member = new_member(form.username, name=form.name, mobile=form.mobile, note=form.note, password_hash=hashed)
+    particulars = form.model_dump(include={"name", "mobile", "email", "note"})
+    member = new_member(form.username, password_hash=hashed, **particulars)
     offer = _quote(scope, plan, form.units, form.opens)
     account = new_account(scope, member, plan["_id"], form.username, password) | {
         **offer.holding,

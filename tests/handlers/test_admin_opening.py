@@ -56,10 +56,23 @@ async def test_an_account_is_opened_without_payment(boss: Browser, admin: str, o
     assert refused.code == 409 and "Nothing is paid for unpaid-1 yet." in text(refused)
 
 
+async def test_a_mail_address_is_the_members_from_the_start(boss: Browser, admin: str, own: Business) -> None:
+    answer = await boss.post(f"{admin}/accounts/open", opening(own, "mail-1", email="Mail-1@Example.com"))
+    assert answer.code == 303
+    member = await own.scope.db.members.one({"login": "mail-1"})
+    assert member["email"] == "mail-1@example.com"
+    told = await own.scope.db.notices.one({"member_id": member["_id"], "kind": "payment", "channel": "mail"})
+    assert (told["to"], told["facts"]["amount"]) == ("mail-1@example.com", 6000)
+
+
 async def test_a_day_that_is_none_is_told_at_its_field(boss: Browser, admin: str, own: Business) -> None:
     async def rows() -> Any:
         return await own.scope.db.accounts.find(limit=1000)
 
-    bad = {"activates_on": ["", "soon", "2020-01-01", "9999-12-31", HTML], "opens": ["never", HTML]}
+    bad = {
+        "email": ["nobody", "a@b", "x" * 130 + "@example.com", HTML],
+        "activates_on": ["", "soon", "2020-01-01", "9999-12-31", HTML],
+        "opens": ["never", HTML],
+    }
     good = opening(own, "never-1", opens="later", activates_on="2020-01-01")
     await refuse(boss, f"{admin}/accounts/open", good, bad, rows)
