@@ -129,6 +129,33 @@ async def papers_begin(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.logo": {"$exists": False}}, {"$set": fresh})
 
 
+async def renewals_begin(ps: PlatformScope) -> None:
+    """Nothing renews by itself until somebody wishes it; whoever is told of anything by mail is told of that too."""
+    for table in (ps.db.plans, ps.db.accounts):
+        await table.update_many({"renews": {"$exists": False}}, {"$set": {"renews": False}})
+    kinds = ["renewal_refused", "renewal_unpaid", "renewed"]
+    change = {"$set": {"parameters.renew_hours": 24}, "$addToSet": {"parameters.notice_mail": {"$each": kinds}}}
+    await ps.db.tenants.update_many({"parameters.renew_hours": {"$exists": False}}, change)
+
+
+async def closings_begin(ps: PlatformScope) -> None:
+    """Nothing is closed by itself until a tenant says after how many days."""
+    kinds = {"parameters.notice_mail": {"$each": ["closed", "closing"]}}
+    change: dict[str, Any] = {"$set": {"parameters.suspend_days": 0}, "$addToSet": kinds}
+    await ps.db.tenants.update_many({"parameters.suspend_days": {"$exists": False}}, change)
+
+
+async def attributes_begin(ps: PlatformScope) -> None:
+    """Plans add no attributes, and none is shown in self-service until somebody says so."""
+    fresh = {"$set": {"visible": False, "attributes": ""}}
+    await ps.db.plans.update_many({"attributes": {"$exists": False}}, fresh)
+
+
+async def grants_begin(ps: PlatformScope) -> None:
+    """Operators may sell every plan, as before."""
+    await ps.db.operators.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -137,6 +164,10 @@ MIGRATIONS: Sequence[Migration] = (
     quotas_apart,
     online_apart,
     papers_begin,
+    renewals_begin,
+    closings_begin,
+    attributes_begin,
+    grants_begin,
 )
 
 

@@ -110,7 +110,12 @@ COLLECTIONS: dict[str, Collection] = {
     ),
     "groups": Collection(_TENANT, (Index(_up("tenant_id", "name"), unique=True),)),
     "operators": Collection(
-        _TENANT, (Index(_up("tenant_id", "login"), unique=True), Index(_up("tenant_id", "group_id")))
+        _TENANT,
+        (
+            Index(_up("tenant_id", "login"), unique=True),
+            Index(_up("tenant_id", "group_id")),
+            Index(_up("tenant_id", "plan_ids")),
+        ),
     ),
     "nas": Collection(
         _TENANT,
@@ -155,8 +160,12 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "username"), unique=True),
             Index(_up("tenant_id", "search")),
             Index(_up("tenant_id", "expires_at", "_id")),
+            Index(_newest("tenant_id", "renews")),
+            Index(_newest("tenant_id", "renews", "expires_at")),
             Index(_up("term.waits", "_id"), partial=(("term.waits", True),)),
             Index(_newest("tenant_id", "fallen_at")),
+            Index(_newest("tenant_id", "suspended_at")),
+            Index(_newest("tenant_id", "activates_at")),
         ),
     ),
     "quotas": Collection(_TENANT_MEMBER),

@@ -70,6 +70,7 @@ def _words(reader: Reader, account: Mapping[str, Any], plans: Mapping[str, str])
         N_("Plan"): plans.get(account["plan_id"], ""),
         N_("Next plan"): plans.get(account["next_plan_id"], "—"),
         N_("Expires"): expiry(reader, account),
+        N_("Automatic renewal"): reader(N_("on") if account["renews"] else N_("off")),
         N_("Traffic left"): reader.octets(max(0, octets)) if octets is not None else unlimited,
         N_("Online time left"): reader.duration(seconds) if seconds is not None else unlimited,
         N_("Real name"): account["member_name"],

@@ -37,6 +37,10 @@ _FAILED: Mapping[str, tuple[str, str]] = {
         N_("Cannot get online: this system is stopped."),
         N_("The platform has to let it run again."),
     ),
+    "pending": (
+        N_("Cannot get online: the account is not active yet."),
+        N_("It becomes active on its day or with the first payment, or when you activate it."),
+    ),
     "status": (
         N_("Cannot get online: the account is {status}."),
         N_("It can log in again once its status is normal."),
@@ -119,8 +123,12 @@ def _account(_passed: bool, _data: Data) -> str:
     return N_("The account exists")
 
 
-def _status(_passed: bool, _data: Data) -> str:
-    return N_("Status: {status}")
+def _pending(passed: bool, _data: Data) -> str:
+    return N_("The account is active") if passed else N_("The account is not active yet")
+
+
+def _status(_passed: bool, data: Data) -> str:
+    return N_("Neither suspended nor closed") if data["status"] == "pending" else N_("Status: {status}")
 
 
 def _nas(passed: bool, data: Data) -> str:
@@ -178,6 +186,7 @@ def _concurrency(_passed: bool, data: Data) -> str:
 _LINES: Mapping[str, Callable[[bool, Data], str]] = {
     "tenant": _tenant,
     "account": _account,
+    "pending": _pending,
     "status": _status,
     "nas": _nas,
     "expiry": _expiry,

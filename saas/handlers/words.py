@@ -36,6 +36,7 @@ REASONS: Mapping[str, str] = {
     "password": N_("Wrong password"),
     "method": N_("Method not possible"),
     "eap": N_("EAP dialogue broken off"),
+    "pending": N_("Account not active yet"),
     "status": N_("Account not in use"),
     "nas": N_("Plan not for this device"),
     "guarded": N_("Too many wrong passwords"),
@@ -254,7 +255,10 @@ NOUNS: Mapping[str, str] = {
     "webhook": N_("Webhook"),
 }
 ACTIONS: Mapping[str, str] = {
+    "account.activate": N_("Activated an account"),
     "account.add": N_("Topped up an account's traffic or time"),
+    "account.auto_close": N_("Closed an account after a long suspension"),
+    "account.auto_renew": N_("Renewed an account automatically"),
     "account.begin": N_("An account's time began with its first log-in"),
     "account.change_plan": N_("Changed an account's plan"),
     "account.close": N_("Closed an account"),
@@ -267,6 +271,8 @@ ACTIONS: Mapping[str, str] = {
     "account.redeem": N_("Redeemed a recharge card for an account"),
     "account.release": N_("Released an account's binding"),
     "account.renew": N_("Renewed an account"),
+    "account.renews": N_("Switched automatic renewal on"),
+    "account.renews_not": N_("Switched automatic renewal off"),
     "account.resume": N_("Resumed an account"),
     "account.reveal_password": N_("Looked at an account's password"),
     "account.suspend": N_("Suspended an account"),
@@ -340,8 +346,13 @@ ACTIONS: Mapping[str, str] = {
 
 # What was done to an account, as its own page says it.
 DEEDS: Mapping[str, str] = {
+    "activate": N_("Activated"),
     "renew": N_("Renewed"),
     "redeem": N_("Card redeemed"),
+    "auto_close": N_("Closed after a long suspension"),
+    "auto_renew": N_("Renewed automatically"),
+    "renews": N_("Automatic renewal on"),
+    "renews_not": N_("Automatic renewal off"),
     "add": N_("Topped up"),
     "begin": N_("First log-in"),
     "change_plan": N_("Plan changed"),
@@ -376,6 +387,8 @@ def expiry(reader: Reader, account: Mapping[str, Any]) -> str:
     if term["waits"]:
         spans = ((term["months"], N_("{n} months")), (term["days"], N_("{n} days")))
         span = " ".join(reader(words, n=n) for n, words in spans if n)
+        if account.get("status") == "pending":
+            return reader(N_("{span} from when it is active"), span=span) if span else reader(N_("Not paid yet"))
         return reader(N_("{span} from the first log-in"), span=span)
     return reader.minute(ends) if ends else reader(N_("Never"))
 

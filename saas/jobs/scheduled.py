@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from saas.errors import Unavailable
-from saas.tenants import cards, proof, reminders, schedules, sums
+from saas.tenants import activations, cards, closings, proof, reminders, renewals, schedules, sums
 from saas.tenants.fanout import each_tenant
 from saas.tenants.schedules import SCHEDULES, Occasion, Schedule
 from saas.tenants.scope import PlatformScope, Scope
@@ -22,12 +22,15 @@ _PORTION = 200  # rows
 Work = Callable[[Scope, Occasion], Awaitable[int]]
 
 WORK: Mapping[str, Work] = {
+    "activations": activations.activate_due,
     "card_expiry": cards.expire_due,
+    "closings": closings.close_suspended,
     "day_sums": sums.reckon_due,
     "expired": reminders.tell_expired,
     "expiring": reminders.tell_expiring,
     "proof": proof.prove_due,
     "quota_used": reminders.tell_used_up,
+    "renewals": renewals.renew_due,
 }
 
 

@@ -38,7 +38,7 @@ from saas.radius.radsec import LIMITS, Limits, Radsec
 from saas.radius.server import Listener
 from saas.radius.tokens import Tokens
 from saas.radius.tracing import Tracing
-from saas.tenants import accounts, certificates, engines, journal, reverse
+from saas.tenants import certificates, engines, journal, login_records, reverse
 from saas.tenants.engines import DeviceCount, EngineReport
 from saas.tenants.scope import Change, PlatformScope
 
@@ -84,7 +84,7 @@ class Engine:
         self.worker = f"{socket.gethostname()}:{os.getpid()}"
         self.counters = Counters()
         self._notes = Notes(settings.pool)
-        self._logins = Logins(partial(accounts.login_records, ps), settings.cached_accounts)
+        self._logins = Logins(partial(login_records.find, ps), settings.cached_accounts)
         tokens = Tokens(ps.keys.key("radius-class"))
         self._auth = Auth(ps, self._logins, tokens, self.counters, self._notes, settings.reject_delay)
         self._acct = Acct(ps, settings.pool, self._logins, tokens, self.counters)

@@ -20,6 +20,7 @@ _pack_timeout: Final = Struct("!BBI").pack  # Session-Timeout with its head
 GENERIC: Final = N_("Wrong user name or password.")
 # What the subscriber reads, by the rule that failed. Only who knew the password is told more than GENERIC.
 REASONS: Final[Mapping[str, str]] = {
+    "pending": N_("This account is not active yet."),
     "status": N_("This account is not in use at present."),
     "nas": N_("Your plan cannot be used here."),
     "expiry": N_("Your plan has expired. Please renew."),
@@ -30,6 +31,7 @@ REASONS: Final[Mapping[str, str]] = {
     "concurrency": N_("This account is in use already."),
 }
 _ERRORS: Final[Mapping[str, int]] = {
+    "pending": ERROR_DISABLED,
     "status": ERROR_DISABLED,
     "expiry": ERROR_DISABLED,
     "quota": ERROR_DISABLED,
@@ -60,7 +62,9 @@ class Grant:
 
 
 def grants(record: LoginRecord, vendor_key: str) -> bytes:
-    """What depends on account and vendor alone: rates, what is left of the quota, addresses; never Framed-Route."""
+    """What depends on account and vendor alone: rates, what is left of the quota, addresses, what the plan adds; never
+    Framed-Route.
+    """
     told = vendor(vendor_key)
     return b"".join(
         (
@@ -68,6 +72,7 @@ def grants(record: LoginRecord, vendor_key: str) -> bytes:
             told.octets(octets_share(record), record.counted),
             _addresses(record),
             _idle(record, vendor_key),
+            attributes(*record.extra),
         )
     )
 
@@ -75,7 +80,7 @@ def grants(record: LoginRecord, vendor_key: str) -> bytes:
 def restricted_grants(record: LoginRecord, vendor_key: str) -> bytes:
     """What a login gets whose plan has ended: its usual address at a low speed, or an address of another pool.
 
-    A fixed address, and anything of IPv6, would lead around that pool.
+    A fixed address, anything of IPv6, and what the plan adds might lead around that pool or that speed.
     """
     if record.at_end == "slow":
         given = vendor(vendor_key).rates(record.end_up_rate, record.end_down_rate) + _addresses(record)

@@ -60,6 +60,7 @@ class LoginRecord:
     ipv6_pool: str = ""
     delegated_pool: str = ""
     idle_timeout: int = 0  # seconds; 0 = none
+    extra: tuple[tuple[str, str | int | bytes], ...] = ()  # further attributes, of the plan
     asked: tuple[tuple[str, Passes], ...] = field(init=False, repr=False, compare=False)  # the rules it can fail
 
     def __post_init__(self) -> None:
@@ -207,8 +208,12 @@ def _password(request: LoginRequest, _record: LoginRecord) -> bool:
     return request.credentials is not False
 
 
+def _pending(_request: LoginRequest, record: LoginRecord) -> bool:
+    return record.status != "pending"
+
+
 def _status(_request: LoginRequest, record: LoginRecord) -> bool:
-    return record.status == "normal"
+    return record.status in ("normal", "pending")
 
 
 def _status_facts(_request: LoginRequest, record: LoginRecord) -> Facts:
@@ -280,7 +285,8 @@ def _concurrency_facts(request: LoginRequest, record: LoginRecord) -> Facts:
 _RULES: tuple[tuple[str, Passes, Callable[[LoginRequest, LoginRecord], Facts], Callable[[LoginRecord], bool]], ...] = (
     ("guarded", _guard, _no_facts, lambda record: True),
     ("password", _password, _no_facts, lambda record: True),
-    ("status", _status, _status_facts, lambda record: record.status != "normal"),
+    ("pending", _pending, _no_facts, lambda record: record.status == "pending"),
+    ("status", _status, _status_facts, lambda record: record.status not in ("normal", "pending")),
     ("nas", _nas, _nas_facts, lambda record: bool(record.nas_ids)),
     ("expiry", _expiry, _expiry_facts, lambda record: record.expires_at is not None),
     ("quota", _quota, _quota_facts, lambda record: record.octets_left is not None or record.seconds_left is not None),

@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal, NotRequired
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from saas import security
 from saas.errors import Denied, Invalid, Taken
 from saas.i18n import N_
-from saas.store import Table
 from saas.tenants import audit, billing, ledger, plans, platform, quotas, records
-from saas.tenants.access import LoginRecord
-from saas.tenants.forms import Address4, Form, Line, Mobile, Note, OptionalPassword, Password, Username
+from saas.tenants.forms import (
+    Address4,
+    Form,
+    Line,
+    Mobile,
+    Note,
+    OptionalDate,
+    OptionalEmail,
+    OptionalPassword,
+    Password,
+    Username,
+)
 from saas.tenants.members import new_member
 from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
 from saas.tenants.plans import Plan
-from saas.tenants.scope import PlatformScope, Scope
-from saas.tenants.windows import window_of
+from saas.tenants.scope import Scope
 from saas.values import new_id, normal_username, utcnow
 
-FILTERS = ("status", "plan_id", "member_id")
+FILTERS = ("status", "plan_id", "member_id", "renews")
 MAX_UNITS = 36
 log = logging.getLogger(__name__)
 
@@ -38,17 +46,31 @@ PAY_METHODS: dict[str, Any] = {
 }
 
 
+# From when on an account is active that is opened now; what is not paid for waits for its first purchase.
+OPENS: dict[str, Any] = {
+    "now": N_("At once"),
+    "later": N_("From a day on, paid now"),
+    "unpaid": N_("With the first payment"),
+}
+_AHEAD = timedelta(days=366)
+_PAID: dict[str, Any] = {"when": ("opens", "now", "later")}
+_LATER: dict[str, Any] = {"when": ("opens", "later"), "group": N_("More")}
+
 Units = Annotated[int, Field(ge=1, le=MAX_UNITS)]
+Opens = Literal["now", "later", "unpaid"]
 ACCOUNT = records.Noun("accounts", "account", "acc", "username")
 
 
 class Account(billing.Holding):
-    """`username` is unique in the tenant, in its normal spelling. `status`: "normal", "suspended", "closed".
+    """`username` is unique in the tenant, in its normal spelling. `status`: "pending" (tenants.activations), "normal",
+    "suspended", "closed".
 
     What it has of its plan is its holding. `terms`: the version of the plan that it keeps (plans.KEPT and "version"),
     None: the present one. `next_plan_id`: what the first purchase after its end is of, "" = the same. `suspended_at`:
     when its clock was stopped. `fallen_at`: when its quota fell to nothing, until that is told (tenants.reminders).
-    `mac` and `vlan`: the line it is bound to where its plan says so (saas.tenants.lines).
+    `renews`: by itself, from the balance, before its end (tenants.renewals). `closing_told_at`: when the member was
+    told that it will be closed for having been suspended too long (tenants.closings). `mac` and `vlan`:
+    the line it is bound to where its plan says so (saas.tenants.lines).
     Password and NT hash are sealed for the tenant.
     """
 
@@ -65,7 +87,10 @@ class Account(billing.Holding):
     plan_id: str
     terms: dict[str, Any] | None
     next_plan_id: str
+    renews: bool
     fallen_at: NotRequired[datetime | None]
+    closing_told_at: NotRequired[datetime | None]
+    activates_at: NotRequired[datetime | None]  # of a pending one that is paid for
     static_ip: str
     static_ipv6: str
     delegated_prefix: str
@@ -80,12 +105,16 @@ class Account(billing.Holding):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A price before it is paid: `price` in minor units for all `units`, `holding` if paid now."""
+    """A price before it is paid: `price` in minor units for all `units`, `holding` if paid now.
+
+    `status`: of the account that is opened so.
+    """
 
     plan: Plan
     units: int
     price: int
     holding: billing.Holding
+    status: str = "normal"
 
     @property
     def note(self) -> str:
@@ -104,12 +133,27 @@ class QuickOpenForm(Form):
         json_schema_extra={"widget": "secret", "autocomplete": "off"},
     )
     plan_id: str = Field(min_length=1, max_length=64, title=N_("Plan"), json_schema_extra={"widget": "plan"})
-    units: Units = Field(default=1, title=N_("Quantity"), description=N_("How many months, or how many bundles."))
+    units: Units = Field(
+        default=1,
+        title=N_("Quantity"),
+        description=N_("How many months, or how many bundles."),
+        json_schema_extra=_PAID,
+    )
     method: Literal["cash", "wechat", "alipay", "transfer"] = Field(
-        default="cash", title=N_("Paid by"), json_schema_extra={"labels": PAY_METHODS}
+        default="cash", title=N_("Paid by"), json_schema_extra={"labels": PAY_METHODS, **_PAID}
     )
     name: Line = Field(default="", title=N_("Real name"))
     mobile: Mobile = Field(default="", title=N_("Mobile"))
+    email: OptionalEmail = Field(
+        default="",
+        title=N_("E-mail"),
+        description=N_("Notices are sent here."),
+        json_schema_extra={"group": N_("More")},
+    )
+    opens: Opens = Field(
+        default="now", title=N_("Becomes active"), json_schema_extra={"labels": OPENS, "group": N_("More")}
+    )
+    activates_on: OptionalDate = Field(default=None, title=N_("Active from"), json_schema_extra=_LATER)
     static_ip: Address4 = Field(
         default="",
         title=N_("Fixed IP"),
@@ -130,24 +174,31 @@ class AccountPasswordForm(Form):
 async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[Account, str]:
     """Open member and account, take the money for the months; (account, its password). Once for each `attempt` key.
 
-    The member can log in to self-service with the same name and password. Invalid plan, Taken("username"), Limit.
+    The member can log in to self-service with the same name and password. Invalid plan, Denied("plan_not_granted"),
+    Taken("username"), Limit.
     """
     existing = await scope.db.accounts.one({"username": form.username})
     if existing and existing["attempt"] == attempt:
-        return existing, scope.unseal(existing["sealed_password"])
+        return await get(scope, existing["_id"]), scope.unseal(existing["sealed_password"])
     if existing:
         raise Taken("username")
     plan = await plans.sold(scope, form.plan_id)
     if plan is None:
         raise Invalid({"plan_id": "bad_choice"})
+    plans.check_sale(scope, plan)
     await platform.check_tier(scope, "accounts")
     password = form.password or security.new_secret(10)
+    activates_at = _activates_at(scope, form)
     hashed = await asyncio.to_thread(security.hash_password, password)
-    member = new_member(form.username, name=form.name, mobile=form.mobile, note=form.note, password_hash=hashed)
-    offer = _quote(scope, plan, form.units)
+    particulars = form.model_dump(include={"name", "mobile", "email", "note"})
+    member = new_member(form.username, password_hash=hashed, **particulars)
+    offer = _quote(scope, plan, form.units, form.opens)
     account = new_account(scope, member, plan["_id"], form.username, password) | {
         **offer.holding,
+        "status": offer.status,
+        "activates_at": activates_at,
         "static_ip": form.static_ip,
+        "renews": plan["renews"],
         "attempt": attempt,
     }
 
@@ -168,10 +219,11 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     return opened, password
 
 
-async def quote(scope: Scope, plan_id: str, units: int) -> Quote | None:
-    """What an account opened now would cost; None when the plan is not on sale or the units are not 1 to 36."""
+async def quote(scope: Scope, plan_id: str, units: int, opens: Opens = "now") -> Quote | None:
+    """What an account opened now would cost; None when the actor cannot sell the plan or the units are not 1 to 36."""
     plan = await plans.sold(scope, plan_id)
-    return _quote(scope, plan, units) if plan and 1 <= units <= MAX_UNITS else None
+    offered = plan and plans.may_sell(scope, plan) and 1 <= units <= MAX_UNITS
+    return _quote(scope, plan, units, opens) if plan and offered else None
 
 
 async def change_password(scope: Scope, account_id: str, form: AccountPasswordForm) -> Account:
@@ -204,7 +256,9 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
 
 def matching(q: str, filters: Mapping[str, str]) -> dict[str, Any]:
     """What a list of accounts shows: filters are FILTERS, `q` the beginning of a user name, name or mobile."""
-    chosen = {name: filters[name] for name in FILTERS if filters.get(name)}
+    chosen: dict[str, Any] = {name: filters[name] for name in FILTERS if filters.get(name)}
+    if "renews" in chosen:
+        chosen["renews"] = chosen["renews"] == "yes"
     return chosen | (starts_with(q) if q else {})
 
 
@@ -229,8 +283,10 @@ def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username:
         "plan_id": plan_id,
         **billing.empty(now),
         "suspended_at": None,
+        "activates_at": None,
         "terms": None,
         "next_plan_id": "",
+        "renews": False,
         "static_ip": "",
         "static_ipv6": "",
         "delegated_prefix": "",
@@ -244,90 +300,25 @@ def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username:
     }
 
 
-async def login_records(ps: PlatformScope, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], LoginRecord]:
-    """What the engine needs of the accounts (tenant id, user name) that exist.
-
-    A query for each tenant among them, side by side: one for all tenants would be an $or, which not every server
-    answers from the index. Three more for their quotas, plans and tenants.
-    """
-    wanted: dict[str, list[str]] = defaultdict(list)
-    for tenant_id, username in keys:
-        wanted[tenant_id].append(username)
-    found_rows = await asyncio.gather(*(_named(ps, tenant_id, names) for tenant_id, names in wanted.items()))
-    rows = await quotas.join(ps.db, [row for some in found_rows for row in some])
-    sold = {row["_id"]: row for row in await _by_id(ps.db.plans, {row["plan_id"] for row in rows})}
-    tenants = {row["_id"]: row for row in await _by_id(ps.db.tenants, {row["tenant_id"] for row in rows})}
-    found: dict[tuple[str, str], LoginRecord] = {}
-    for row in rows:
-        try:
-            record = login_record(ps.keys, row, sold[row["plan_id"]], tenants[row["tenant_id"]])
-        except (KeyError, security.Unsealable) as error:  # one broken row keeps nobody else out
-            log.error("account %s cannot log in: %s: %s", row["_id"], type(error).__name__, error)
-            continue
-        found[row["tenant_id"], row["username"]] = record
-    return found
-
-
-def login_record(keys: security.Keys, account: Account, plan: Plan, tenant: Mapping[str, Any]) -> LoginRecord:
-    """An account with its plan and its tenant's parameters, as the engine and `access.decide` take it."""
-    parameters, plan = tenant["parameters"], plans.in_force(plan, account)
-    return LoginRecord(
-        tenant_id=account["tenant_id"],
-        account_id=account["_id"],
-        username=account["username"],
-        status=account["status"],
-        sealed_password=account["sealed_password"],
-        nt_hash=bytes.fromhex(keys.unseal(account["tenant_id"], account["sealed_nt_hash"])),
-        plan_id=plan["_id"],
-        plan_name=plan["name"],
-        nas_ids=frozenset(plan["nas_ids"]),
-        expires_at=account["expires_at"].timestamp() if account["expires_at"] else None,
-        concurrency=plan["concurrency"],
-        up_rate=plan["up_rate"],
-        down_rate=plan["down_rate"],
-        address_pool=plan["address_pool"],
-        static_ip=account["static_ip"],
-        interim_interval=parameters["interim_interval"],
-        max_session_time=parameters["max_session_time"],
-        octets_left=account["octets_left"],
-        seconds_left=account["seconds_left"],
-        counted=plan["counted"],
-        window=window_of(plan, parameters["timezone"]),
-        mac=account["mac"] if plan["bind_mac"] != "off" else "",
-        vlan=account["vlan"] if plan["bind_vlan"] != "off" else "",
-        learns=tuple(part for part in ("mac", "vlan") if _learns(account, plan, part)),
-        at_end=plan["at_end"],
-        end_pool=plan["end_pool"],
-        end_up_rate=plan["end_up_rate"],
-        end_down_rate=plan["end_down_rate"],
-        restricted_timeout=parameters["restricted_timeout"],
-        kicks=plan["over_limit"] == "kick_oldest",
-        static_ipv6=account["static_ipv6"],
-        delegated_prefix=account["delegated_prefix"],
-        ipv6_pool=plan["ipv6_pool"],
-        delegated_pool=plan["delegated_pool"],
-        idle_timeout=plan["idle_timeout"],
-    )
-
-
-def _learns(account: Mapping[str, Any], plan: Mapping[str, Any], part: str) -> bool:
-    """Whether the account's "mac" or "vlan" is still to be learnt, at its first login."""
-    return plan[f"bind_{part}"] == "learn" and not account[part]
-
-
-async def _named(ps: PlatformScope, tenant_id: str, usernames: list[str]) -> list[Any]:
-    filter = {"tenant_id": tenant_id, "username": {"$in": usernames}}
-    return await ps.db.accounts.find(filter, sort=[("username", 1)], limit=len(usernames))
-
-
-async def _by_id(table: Table, ids: set[str]) -> list[Any]:
-    return await table.find({"_id": {"$in": sorted(ids)}}, limit=len(ids)) if ids else []
-
-
-def _quote(scope: Scope, plan: Plan, units: int) -> Quote:
+def _quote(scope: Scope, plan: Plan, units: int, opens: Opens) -> Quote:
+    units = 0 if opens == "unpaid" else units
     price, now = billing.price_of(plan, units), utcnow()
     zone = scope.tenant["parameters"]["timezone"]
-    return Quote(plan, units, price, billing.opened(plan, units, price, now, zone))
+    if opens == "now":
+        return Quote(plan, units, price, billing.opened(plan, units, price, now, zone))
+    return Quote(plan, units, price, billing.prepared(plan, units, price, now, zone), "pending")
+
+
+def _activates_at(scope: Scope, form: QuickOpenForm) -> datetime | None:
+    """When the day begins, in the tenant's zone, from which on the account is active. Invalid."""
+    if form.opens != "later":
+        return None
+    if form.activates_on is None:
+        raise Invalid({"activates_on": "missing"})
+    at = datetime.combine(form.activates_on, time(), ZoneInfo(scope.tenant["parameters"]["timezone"]))
+    if not utcnow() < at <= utcnow() + _AHEAD:
+        raise Invalid({"activates_on": "not_ahead"})
+    return at
 
 
 def _sealed(scope: Scope, password: str) -> dict[str, bytes]:

@@ -116,6 +116,13 @@ def opened(tariff: Tariff, units: int, paid: int, now: datetime, zone: str) -> H
     return bought(tariff, units, holding, paid, now, zone)
 
 
+def prepared(tariff: Tariff, units: int, paid: int, now: datetime, zone: str) -> Holding:
+    """What an account has that is opened ahead: units that were bought, or none; its time waits to begin."""
+    holding = empty(now)
+    holding["term"]["waits"] = _ends(tariff)
+    return bought(tariff, units, holding, paid, now, zone) if units else holding
+
+
 def begun(holding: Holding, at: datetime, zone: str) -> Holding:
     """What an account has whose waiting term begins."""
     term = holding["term"]

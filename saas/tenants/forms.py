@@ -7,6 +7,7 @@ are the operation's.
 from __future__ import annotations
 
 import ipaddress
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, EmailStr, Field, StringConstraints
@@ -92,6 +93,10 @@ def _money(value: Any) -> Any:
         raise PydanticCustomError(str(error), "bad amount") from None
 
 
+def _none(value: Any) -> Any:
+    return None if value == "" else value
+
+
 Line = Annotated[str, StringConstraints(max_length=64), AfterValidator(_plain), AfterValidator(_no_markup)]
 Name = Annotated[Line, Field(min_length=1)]
 Note = Annotated[str, StringConstraints(max_length=500), AfterValidator(_no_markup)]
@@ -111,4 +116,5 @@ Money = Annotated[int, BeforeValidator(_money), Field(ge=0, le=10**12, json_sche
 Username = Annotated[Login, StringConstraints(to_lower=True)]
 Email = Annotated[EmailStr, StringConstraints(max_length=128, to_lower=True)]
 OptionalEmail = Email | Literal[""]
+OptionalDate = Annotated[date | None, BeforeValidator(_none)]
 Mobile = Annotated[str, StringConstraints(max_length=20, pattern=r"^[0-9+\- ]*$")]

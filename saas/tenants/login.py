@@ -13,7 +13,7 @@ from saas import security
 from saas.errors import Denied, Invalid, Limit
 from saas.i18n import N_
 from saas.permissions import ALL, Permission
-from saas.tenants import audit
+from saas.tenants import audit, operators
 from saas.tenants.forms import Form, Password
 from saas.tenants.platform import Tenant, tenant_by_slug
 from saas.tenants.scope import Actor, PlatformScope, Scope
@@ -111,7 +111,9 @@ async def close_session(ps: PlatformScope, token: str) -> None:
 
 
 async def scope_of(ps: PlatformScope, session: Session, tenant: Tenant) -> Scope | None:
-    """What a log-in may do in a tenant: its Scope, with permissions read now. None when it has no business there."""
+    """What a log-in may do in a tenant: its Scope, with permissions and granted plans read now. None when it has no
+    business there.
+    """
     if session.actor.kind == "operator" and session.tenant_id != tenant["_id"]:
         return None
     return await acting(ps, session.actor, tenant)
@@ -132,7 +134,7 @@ async def acting(ps: PlatformScope, actor: Actor, tenant: Mapping[str, Any]) -> 
         return None
     group = await bare.db.groups.one({"_id": row["group_id"]})
     granted = frozenset(Permission(key) for key in (group or {}).get("permissions", ()) if key in set(Permission))
-    return ps.enter(tenant, actor, granted)
+    return ps.enter(tenant, actor, granted, operators.sells(row))
 
 
 async def change_password(ps: PlatformScope, session: Session, form: PasswordForm) -> Session:

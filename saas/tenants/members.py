@@ -53,7 +53,9 @@ class MemberForm(Form):
     note: Note = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
 
 
-def new_member(login: str, *, name: str, mobile: str, note: str, password_hash: str | None) -> dict[str, Any]:
+def new_member(
+    login: str, *, name: str, mobile: str, note: str, password_hash: str | None, email: str = ""
+) -> dict[str, Any]:
     """The row of a new member without balance. `password_hash` None: no log-in to self-service yet."""
     member_id = new_id("mem")
     now = utcnow()
@@ -64,7 +66,7 @@ def new_member(login: str, *, name: str, mobile: str, note: str, password_hash: 
         "login": login,
         "name": name,
         "mobile": mobile,
-        "email": "",
+        "email": email,
         "language": "system",
         "note": note,
         "password_hash": password_hash,

@@ -33,16 +33,20 @@ NAMES: Final[Mapping[str, str]] = {
     "days": N_("Days left"),
     "balance": N_("Balance"),
     "amount": N_("Amount"),
+    "missing": N_("Missing amount"),
     "at": N_("Time"),
     "subject": N_("Subject"),
     "text": N_("Text"),
+    "closes": N_("Day of closing"),
 }
 _COMMON = ("system", "name", "member")
 _PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
     "expires": Reader.minute,
     "at": Reader.minute,
+    "closes": Reader.day,
     "balance": Reader.money,
     "amount": Reader.money,
+    "missing": Reader.money,
 }
 
 
@@ -94,6 +98,37 @@ KINDS: Final[Mapping[str, Kind]] = {
             "Once it is renewed you can go online again.\n\n{system}"
         ),
     ),
+    "renewed": Kind(
+        N_("Renewed automatically"),
+        "account.renewed",
+        ("account", "plan", "expires", "amount", "balance"),
+        N_("{system}: your plan is renewed"),
+        N_(
+            "Hello {name},\n\nthe plan {plan} of your account {account} was renewed from your balance for {amount}. "
+            "It is good until {expires}; your balance is {balance}.\n\n{system}"
+        ),
+    ),
+    "renewal_unpaid": Kind(
+        N_("Balance too low to renew"),
+        "account.renewal_unpaid",
+        ("account", "plan", "expires", "amount", "missing"),
+        N_("{system}: your balance does not suffice to renew"),
+        N_(
+            "Hello {name},\n\nthe plan {plan} of your account {account}, good until {expires}, is to be renewed for "
+            "{amount}, but {missing} are missing from your balance. Once you have topped it up, it is renewed by "
+            "itself.\n\n{system}"
+        ),
+    ),
+    "renewal_refused": Kind(
+        N_("Plan no longer on sale"),
+        "account.renewal_refused",
+        ("account", "plan", "expires"),
+        N_("{system}: your plan cannot be renewed"),
+        N_(
+            "Hello {name},\n\nthe plan {plan} of your account {account}, good until {expires}, is not offered any "
+            "more and is not renewed by itself. Please ask us for another one.\n\n{system}"
+        ),
+    ),
     "quota_used": Kind(
         N_("Quota used up"),
         "account.quota_exhausted",
@@ -135,6 +170,26 @@ KINDS: Final[Mapping[str, Kind]] = {
         N_("{system}: {subject}"),
         N_("Hello {name},\n\n{text}\n\n{system}"),
         by_hand=True,
+    ),
+    "closing": Kind(
+        N_("Before closing"),
+        "account.closing",
+        ("account", "plan", "closes"),
+        N_("{system}: your account will be closed on {closes}"),
+        N_(
+            "Hello {name},\n\nyour account {account} has been suspended for long. Unless it is resumed, it will be "
+            "closed on {closes}; what is left of your plan then goes to your balance.\n\n{system}"
+        ),
+    ),
+    "closed": Kind(
+        N_("Closed after a long suspension"),
+        "account.closed",
+        ("account", "plan", "amount", "balance"),
+        N_("{system}: your account is closed"),
+        N_(
+            "Hello {name},\n\nyour account {account} was suspended for long and is closed now. {amount} of your plan "
+            "went to your balance, which is {balance}.\n\n{system}"
+        ),
     ),
 }
 
@@ -221,7 +276,7 @@ def rendered(scope: Scope, kind: str, language: str, facts: Mapping[str, Any], t
 def sample(kind: str, now: datetime) -> dict[str, Any]:
     """Facts to show a text with."""
     facts = {"name": "Alice", "member": "alice", "account": "alice", "plan": "VPN 20M", "expires": now, "days": 3}
-    facts |= {"balance": 350, "amount": 3000, "at": now}
+    facts |= {"balance": 350, "amount": 3000, "missing": 2650, "at": now, "closes": now}
     facts |= {"subject": "Maintenance", "text": "Tonight from 2 to 3 nobody can go online."}
     return {name: facts[name] for name in KINDS[kind].known if name in facts}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypedDict
 
@@ -34,13 +35,17 @@ class Group(TypedDict):
 
 
 class Operator(TypedDict):
-    """A second-level operator. The super administrator is the cloud account and has no row here."""
+    """A second-level operator. The super administrator is the cloud account and has no row here.
+
+    `plan_ids`: the plans it may sell, none for all.
+    """
 
     _id: str
     tenant_id: str
     login: str
     name: str
     group_id: str
+    plan_ids: list[str]
     password_hash: str
     disabled: bool
     version: int
@@ -64,6 +69,13 @@ class OperatorForm(Form):
     name: Line = Field(default="", title=N_("Real name"))
     group_id: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
         title=N_("Operator group"), json_schema_extra={"widget": "group"}
+    )
+    plan_ids: list[str] = Field(
+        default=[],
+        max_length=500,
+        title=N_("Plans to sell"),
+        description=N_("Accounts are opened, renewed, topped up and moved on these plans only. None chosen: all."),
+        json_schema_extra={"widget": "plans"},
     )
     password: OptionalPassword = Field(
         default="",
@@ -111,9 +123,10 @@ async def group_listing(scope: Scope, query: ListQuery) -> Page:
 
 
 async def create(scope: Scope, form: OperatorForm) -> Operator:
-    """A new operator. Taken("login"), Invalid group or password, Limit("tier_limit")."""
+    """A new operator. Taken("login"), Invalid group, plans or password, Limit("tier_limit")."""
     _check_password(form, required=True)
     await _check_group(scope, form.group_id)
+    await _check_plans(scope, form.plan_ids)
     await platform.check_tier(scope, "operators")
     operator: Operator = await records.create(scope, OPERATOR, await _operator_values(form))
     return operator
@@ -123,6 +136,7 @@ async def update(scope: Scope, operator_id: str, form: OperatorForm, version: in
     """Change an operator; a disabled one or one with a new password is out at once. Taken, Conflict, NotFound."""
     _check_password(form, required=False)
     await _check_group(scope, form.group_id)
+    await _check_plans(scope, form.plan_ids)
     values = await _operator_values(form)
     operator: Operator = await records.change(
         scope, OPERATOR, operator_id, values, version=version, guard=_operator_is_within_own
@@ -147,6 +161,11 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     if group_id := query.filters.get("group_id"):
         filter["group_id"] = group_id
     return await page(scope.db.operators, filter, query)
+
+
+def sells(operator: Mapping[str, Any]) -> frozenset[str] | None:
+    """The plans that an operator may sell, None for all."""
+    return frozenset(operator["plan_ids"]) or None
 
 
 def _begins(field: str, q: str) -> dict[str, Any]:
@@ -175,6 +194,21 @@ async def _group_is_free(scope: Scope, group: Group) -> None:
 
 async def _operator_is_within_own(scope: Scope, operator: Operator) -> None:
     await _check_group(scope, operator["group_id"])
+    _check_sells(scope, operator["plan_ids"])
+
+
+async def _check_plans(scope: Scope, plan_ids: list[str]) -> None:
+    _check_sells(scope, plan_ids)
+    wanted = sorted(set(plan_ids))
+    known = await scope.db.plans.find({"_id": {"$in": wanted}}, limit=len(wanted), fields=["_id"]) if wanted else []
+    if len(known) != len(wanted):
+        raise Invalid({"plan_ids": "bad_choice"})
+
+
+def _check_sells(scope: Scope, plan_ids: list[str]) -> None:
+    """Nobody can let others sell, or keep from selling, what he may not sell himself."""
+    if scope.sells is not None and not (plan_ids and set(plan_ids) <= scope.sells):
+        raise Invalid({"plan_ids": "beyond_own"})
 
 
 async def _check_group(scope: Scope, group_id: str) -> None:
@@ -193,7 +227,7 @@ def _check_password(form: OperatorForm, *, required: bool) -> None:
 
 
 async def _operator_values(form: OperatorForm) -> dict[str, Any]:
-    values: dict[str, Any] = form.model_dump(exclude={"password"})
+    values: dict[str, Any] = form.model_dump(exclude={"password"}) | {"plan_ids": sorted(set(form.plan_ids))}
     if form.password:
         values["password_hash"] = await asyncio.to_thread(security.hash_password, form.password)
     return values

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from saas.errors import Conflict, NotFound
-from saas.tenants import accounts, device_types, disconnects
+from saas.tenants import device_types, disconnects, login_records
 from saas.tenants.access import MAX_TIMEOUT, LoginRecord, LoginRequest, decide
 from saas.tenants.fanout import each_tenant
 from saas.tenants.scope import PlatformScope, Scope
@@ -73,7 +73,7 @@ async def _end_of_tenant(ps: PlatformScope, scope: Scope, nas_ids: Sequence[str]
 async def _over(ps: PlatformScope, scope: Scope, rows: Sequence[Session]) -> list[Session]:
     """Those of the sessions that have to end."""
     keys = {(scope.tenant_id, row["username"]) for row in rows if row["account_id"]}
-    records = await accounts.login_records(ps, sorted(keys))
+    records = await login_records.find(ps, sorted(keys))
     over = []
     for row in rows:
         record = records.get((scope.tenant_id, row["username"]))

@@ -28,10 +28,22 @@ def _zone(name: str) -> str:
     return name
 
 
-_NOTICES = N_("Notices")
 _PAPERS = N_("Receipts and invoices")
 _Prefix = Annotated[str, StringConstraints(max_length=12, pattern=r"^[A-Za-z0-9\-]*$")]
-NoticeKind = Literal["expiring", "expired", "quota_used", "balance_low", "payment", "suspended"]
+_NOTICES, _LIFE = N_("Notices"), N_("Life of accounts")
+NoticeKind = Literal[
+    "expiring",
+    "expired",
+    "renewed",
+    "renewal_unpaid",
+    "renewal_refused",
+    "quota_used",
+    "balance_low",
+    "payment",
+    "suspended",
+    "closing",
+    "closed",
+]
 
 
 class ParametersForm(Form):
@@ -83,6 +95,27 @@ class ParametersForm(Form):
         default=False,
         title=N_("Show account passwords"),
         description=N_("Operators with the right to it may read an account's password. Each look is logged."),
+    )
+    renew_hours: int = Field(
+        default=24,
+        ge=1,
+        le=720,
+        title=N_("Automatic renewal before the end (hours)"),
+        description=N_(
+            "So long before their end accounts are renewed from the balance, where it is switched on. If the balance "
+            "does not suffice, it is tried again until a week after the end."
+        ),
+        json_schema_extra={"group": _LIFE},
+    )
+    suspend_days: int = Field(
+        default=0,
+        ge=0,
+        le=3650,
+        title=N_("Close after a suspension of"),
+        description=N_(
+            "The member is told a week before; what the rest of the plan is worth goes to the balance. 0: never."
+        ),
+        json_schema_extra={"group": _LIFE, "unit": N_("days")},
     )
     notice_mail: list[NoticeKind] = Field(
         default=[],

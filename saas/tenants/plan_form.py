@@ -9,7 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from saas.i18n import N_
 from saas.tenants.billing import Kind
-from saas.tenants.forms import Form, Money, Name, Note
+from saas.tenants.forms import Form, Money, Name, Note, Prose
 
 Rate = Annotated[Decimal, Field(ge=0, le=100_000, max_digits=8, decimal_places=3)]  # Mbit/s
 PoolName = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._\-]*$")]
@@ -55,7 +55,7 @@ KINDS: dict[str, Any] = {
 }
 LATE_FROM: dict[str, Any] = {"today": N_("The day of the renewal"), "expiry": N_("The old expiry date")}
 STARTS: dict[str, Any] = {"opening": N_("The opening of the account"), "first_login": N_("The first log-in")}
-# The policies for which a figure matters; for all others it is 0.
+# The policies for which a value matters; for all others it is 0 or off.
 _MONTHS = ("prepaid_monthly", "buyout_months")
 _UNITS = (*_MONTHS, "buyout_traffic", "buyout_time")
 MATTERS: dict[str, tuple[str, ...]] = {
@@ -66,6 +66,7 @@ MATTERS: dict[str, tuple[str, ...]] = {
     "seconds": (*_MONTHS, "buyout_time"),
     "gift_days": _UNITS,
     "gift_octets": (*_MONTHS, "buyout_traffic"),
+    "renews": _UNITS,
 }
 # The figures without which a policy sells nothing.
 NEEDED = {
@@ -171,6 +172,12 @@ class PlanForm(Form):
         title=N_("The first term counts from"),
         json_schema_extra={"group": _SELLING, "labels": STARTS},
     )
+    renews: bool = Field(
+        default=False,
+        title=N_("New accounts renew automatically"),
+        description=N_("From the member's balance, shortly before their end. Each account has a switch of its own."),
+        json_schema_extra=_when("renews", group=_SELLING),
+    )
     keeps: bool = Field(
         default=False,
         title=N_("Accounts keep the version they bought"),
@@ -246,6 +253,21 @@ class PlanForm(Form):
         title=N_("Pool of delegated IPv6 prefixes"),
         description=N_("From which the subscriber's router gets the prefix of its own network."),
         json_schema_extra={"group": _ADDRESSES},
+    )
+    visible: bool = Field(
+        default=False,
+        title=N_("Shown in self-service"),
+        description=N_("Subscribers may choose it there, as long as it is on sale."),
+        json_schema_extra={"group": _SELLING},
+    )
+    attributes: Prose = Field(
+        default="",
+        title=N_("Further RADIUS attributes"),
+        description=N_(
+            "One a line: name = value, such as Filter-Id = gold. They are sent with each log-in until the plan has "
+            "ended. At most 20."
+        ),
+        json_schema_extra={"group": N_("Further RADIUS attributes"), "widget": "textarea", "rows": 4},
     )
     note: Note = Field(default="", title=N_("Note"), json_schema_extra={"widget": "textarea"})
 

@@ -12,8 +12,8 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Literal
 
-from saas.errors import Conflict, Invalid
-from saas.tenants import records
+from saas.errors import Conflict, Denied, Invalid
+from saas.tenants import attributes, records
 from saas.tenants.billing import METERED, Tariff
 from saas.tenants.paging import ListQuery, Page, beginning, page
 from saas.tenants.plan_form import DAYS, MATTERS, NEEDED, AtEnd, Binding, PlanForm
@@ -32,16 +32,19 @@ KEPT = (*Tariff.__annotations__, "up_rate", "down_rate", "concurrency", "counted
 class Plan(Tariff):
     """A tariff with everything else that is sold with it. Rates in bit/s from the subscriber's side, 0 = not limited.
 
-    `keeps`: accounts keep the version they bought (their `terms`). Quota is of the direction `counted`. `days` empty is
-    every day; `hours_from` and `hours_until` are "HH:MM" on the tenant's clock, "" = the day's begin and end. `at_end`:
-    what becomes of a log-in after the plan has ended or its quota is used up. `concurrency` 0 is without limit;
-    `nas_ids` empty is every device; `idle_timeout` in seconds, 0 = none. `status`: "active", "retired" (not sold on).
+    `keeps`: accounts keep the version they bought (their `terms`). `renews`: new accounts renew by themselves. Quota is
+    of the direction `counted`. `days` empty is every day; `hours_from` and `hours_until` are "HH:MM" on the tenant's
+    clock, "" = the day's begin and end. `at_end`: what becomes of a log-in after the plan has ended or its quota is
+    used up. `concurrency` 0 is without limit; `nas_ids` empty is every device; `idle_timeout` in seconds, 0 = none.
+    `visible`: in self-service. `attributes`: further ones, lines as saas.tenants.attributes has them. `status`:
+    "active", "retired" (not sold on).
     """
 
     _id: str
     tenant_id: str
     name: str
     keeps: bool
+    renews: bool
     up_rate: int
     down_rate: int
     counted: str
@@ -61,6 +64,8 @@ class Plan(Tariff):
     ipv6_pool: str
     delegated_pool: str
     nas_ids: list[str]
+    visible: bool
+    attributes: str
     note: str
     status: str
     version: int
@@ -69,7 +74,7 @@ class Plan(Tariff):
 
 
 async def create(scope: Scope, form: PlanForm) -> Plan:
-    """A new plan. Taken name, Invalid devices."""
+    """A new plan. Taken name, Invalid devices, Conflict for attributes that cannot be sent."""
     plan: Plan = await records.create(scope, PLAN, await _values(scope, form) | {"status": "active"})
     return plan
 
@@ -77,7 +82,7 @@ async def create(scope: Scope, form: PlanForm) -> Plan:
 async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None = None) -> Plan:
     """Make a new version of a plan; its accounts follow at their next log-in, or keep what they have if it says so.
 
-    Taken, Conflict("changed"), NotFound.
+    As `create`, Conflict("changed"), NotFound.
     """
     values = await _values(scope, form)
     return await _change(scope, plan_id, "update", values, version, partial(_settle, values))
@@ -89,7 +94,10 @@ async def set_status(scope: Scope, plan_id: str, status: Literal["active", "reti
 
 
 async def delete(scope: Scope, plan_id: str) -> None:
-    """Remove a plan that no account has and no card is for. Conflict("in_use") otherwise: retire it instead."""
+    """Remove a plan that no account has, no card is for and no operator is granted.
+
+    Conflict("in_use") otherwise: retire it instead.
+    """
     await records.remove(scope, PLAN, plan_id, guard=_is_free)
 
 
@@ -116,8 +124,20 @@ async def names(scope: Scope) -> dict[str, str]:
 
 
 async def for_sale(scope: Scope) -> list[Plan]:
-    """The plans that an account can be opened on, by name."""
-    return await scope.db.plans.find(_SOLD, sort=[("name", 1)], limit=500)
+    """The plans that the actor can open an account on, by name."""
+    found: list[Plan] = await scope.db.plans.find(_SOLD, sort=[("name", 1)], limit=500)
+    return [plan for plan in found if may_sell(scope, plan)]
+
+
+def may_sell(scope: Scope, plan: Plan) -> bool:
+    """Whether the actor may sell the plan."""
+    return scope.sells is None or plan["_id"] in scope.sells
+
+
+def check_sale(scope: Scope, plan: Plan) -> None:
+    """Denied("plan_not_granted") when the actor may not sell the plan, on sale or not."""
+    if not may_sell(scope, plan):
+        raise Denied("plan_not_granted", name=plan["name"])
 
 
 async def sold(scope: Scope, plan_id: str) -> Plan | None:
@@ -165,9 +185,10 @@ async def _values(scope: Scope, form: PlanForm) -> dict[str, Any]:
     if len(known) != len(set(form.nas_ids)):
         raise Invalid({"nas_ids": "bad_choice"})
     return form.model_dump() | {
-        **{name: 0 for name, kinds in MATTERS.items() if form.kind not in kinds},
+        **{name: type(getattr(form, name))() for name, kinds in MATTERS.items() if form.kind not in kinds},
         **({"bundle_months": 1} if form.kind == "prepaid_monthly" else {}),
         "nas_ids": sorted(set(form.nas_ids)),
+        "attributes": attributes.normal(form.attributes),
         "days": [day for day in DAYS if day in form.days],
         **{name: int(getattr(form, name) * 1_000_000) for name in _RATES},
     }
@@ -200,8 +221,10 @@ async def _settle(values: Mapping[str, Any], scope: Scope, plan: Plan) -> None:
 
 
 async def _is_free(scope: Scope, plan: Plan) -> None:
-    for rows in (scope.db.accounts, scope.db.card_batches):
-        if await rows.count({"plan_id": plan["_id"]}, limit=1):
+    # an operator whose last granted plan went away might sell all
+    uses = ((scope.db.accounts, "plan_id"), (scope.db.card_batches, "plan_id"), (scope.db.operators, "plan_ids"))
+    for table, field in uses:
+        if await table.count({field: plan["_id"]}, limit=1):
             raise Conflict("in_use", name=plan["name"])
 
 

@@ -55,7 +55,8 @@ class Parameters(TypedDict):
 
     `notice_mail`: the kinds of notices (notices_texts.KINDS, less those by hand) that go by mail; `notice_days`: how
     many before expiry, 0 none; `notice_balance`: minor units below which a balance is low. `legal_name` …
-    `paper_footer`: what stands on receipts and invoices; `logo`: a row of logos, "" for none.
+    `paper_footer`: what stands on receipts and invoices; `logo`: a row of logos, "" for none. `renew_hours`: how long
+    before their end accounts renew by themselves; `suspend_days`: after how many of suspension they close, 0 never.
     """
 
     system_name: str
@@ -78,6 +79,8 @@ class Parameters(TypedDict):
     number_prefix: str
     paper_footer: str
     logo: str
+    renew_hours: int
+    suspend_days: int
 
 
 class Tenant(TypedDict):
@@ -186,6 +189,8 @@ async def create_tenant(
             number_prefix="",
             paper_footer="",
             logo="",
+            renew_hours=24,
+            suspend_days=0,
         ),
         version=1,
         created_at=now,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from pydantic import Field
 
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.tenants import billing, ledger, plans
-from saas.tenants.accounts import MAX_UNITS, PAY_METHODS, Units
+from saas.tenants import activations, billing, ledger, plans
+from saas.tenants.accounts import MAX_UNITS, PAY_METHODS, Account, Units
 from saas.tenants.forms import Form, Money
 from saas.tenants.ledger import Posting
 from saas.tenants.life import Act, Case, Effect, refuse
@@ -103,13 +104,15 @@ class _Purchase(NamedTuple):
 
 async def _renew(scope: Scope, case: Case, form: RenewForm) -> Effect:
     refuse(case, "closed")
-    plan = await _next_plan(scope, case) or case.plan
+    plan = await renewed_plan(scope, case.account, case.plan, case.now)
+    plans.check_sale(scope, plan)
     _check_sells(plan)
     return _renewed(case, _purchase(plan, form.units, form.paid, form.method))
 
 
 async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
-    refuse(case, "closed")
+    refuse(case, "pending", "closed")
+    plans.check_sale(scope, case.plan)
     account = case.account
     limits: dict[str, Any] = {"octets": account["octets_left"], "seconds": account["seconds_left"]}
     limits["days"] = account["expires_at"] or (True if account["term"]["waits"] else None)
@@ -124,10 +127,11 @@ async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
 
 
 async def _change_plan(scope: Scope, case: Case, form: ChangePlanForm) -> Effect:
-    refuse(case, "closed")
+    refuse(case, "pending", "closed")
     plan = await plans.sold(scope, form.plan_id)
     if plan is None:
         raise Invalid({"plan_id": "bad_choice"})
+    plans.check_sale(scope, plan)
     if plan["_id"] == case.account["plan_id"] and case.account["terms"] is None:
         raise Conflict("same_plan", field="plan_id")
     if form.when == "expiry":
@@ -151,6 +155,7 @@ def prepaid(case: Case, plan: Plan, units: int, paid: int, *, change: bool) -> E
         return _renewed(case, purchase)
     if not change:
         raise Conflict("card_other_plan", name=plan["name"])
+    refuse(case, "pending")
     return _changed(case, plan, purchase)
 
 
@@ -161,10 +166,12 @@ async def _keep_plan(scope: Scope, case: Case, form: Form) -> Effect:
     return Effect({"next_plan_id": ""})
 
 
-async def _next_plan(scope: Scope, case: Case) -> Plan | None:
-    """The plan that was chosen for the time after the end, if that has come and the plan is still on sale."""
-    planned = case.account["next_plan_id"]
-    return await plans.sold(scope, planned) if planned and billing.is_over(case.account, case.now) else None
+async def renewed_plan(scope: Scope, account: Account, plan: Plan, now: datetime) -> Plan:
+    """What a renewal buys: the account's `plan`, or that which was chosen for the time after the end, if that has come
+    and the plan is still on sale.
+    """
+    planned = account["next_plan_id"]
+    return (await plans.sold(scope, planned) if planned and billing.is_over(account, now) else None) or plan
 
 
 def _check_sells(plan: Plan) -> None:
@@ -175,7 +182,9 @@ def _check_sells(plan: Plan) -> None:
 def _renewed(case: Case, purchase: _Purchase) -> Effect:
     """More of the plan that the account has, or the first term of the one that it was to have after the end."""
     if purchase.plan["_id"] == case.account["plan_id"]:
-        return Effect({**purchase.on(case.account, case)}, purchase.postings)
+        holding = purchase.on(case.account, case)
+        waits = case.account["status"] == "pending" and not case.account.get("activates_at")
+        return Effect(activations.active(case, holding) if waits else {**holding}, purchase.postings)
     nothing = billing.Holding({**billing.empty(case.now), "expires_at": case.now})
     return Effect({**_on_plan(purchase.plan), **purchase.on(nothing, case)}, purchase.postings)
 

@@ -4,7 +4,7 @@ nothing to tell cost nothing. Each of these is a job of saas.jobs.scheduled.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,11 +12,11 @@ from zoneinfo import ZoneInfo
 from saas.store import Update
 from saas.tenants import notices, quotas
 from saas.tenants.notices import News
+from saas.tenants.paging import portions
 from saas.tenants.schedules import Occasion
 from saas.tenants.scope import Scope
 from saas.values import from_epoch
 
-_BATCH = 500
 _EVER = from_epoch(0)
 
 
@@ -32,7 +32,7 @@ async def tell_expiring(scope: Scope, run: Occasion) -> int:
 
     told = 0
     if days:
-        async for rows in _portions(scope, "expires_at", run.now, until):
+        async for rows in portions(scope.db.accounts, "expires_at", run.now, until):
             told += await _tell(scope, "expiring", _normal(rows), "expires_at", left)
     return told
 
@@ -40,7 +40,7 @@ async def tell_expiring(scope: Scope, run: Occasion) -> int:
 async def tell_expired(scope: Scope, run: Occasion) -> int:
     """Tell whose plan has ended since the last run; how many are told of."""
     told = 0
-    async for rows in _portions(scope, "expires_at", run.since, run.now):
+    async for rows in portions(scope.db.accounts, "expires_at", run.since, run.now):
         told += await _tell(scope, "expired", _normal(rows), "expires_at")
     return told
 
@@ -51,7 +51,7 @@ async def tell_used_up(scope: Scope, run: Occasion) -> int:
     Who has got a new quota meanwhile is told nothing.
     """
     told = 0
-    async for rows in _portions(scope, "fallen_at", _EVER, run.now):
+    async for rows in portions(scope.db.accounts, "fallen_at", _EVER, run.now):
         fallen = [row for row in await quotas.join(scope.db, rows) if _nothing_left(row)]
         told += await _tell(scope, "quota_used", fallen, "fallen_at")
         seen = [{"_id": row["_id"], "fallen_at": row["fallen_at"]} for row in rows]
@@ -82,26 +82,6 @@ async def _tell(
         occasion = row[moment].isoformat()
         news.append(News(row["member_id"], row["_id"], row["username"], occasion, {**facts, **more(row)}))
     return await notices.tell(scope, kind, news)
-
-
-async def _portions(scope: Scope, field: str, since: datetime, until: datetime) -> AsyncIterator[Sequence[Any]]:
-    """The accounts whose `field` lies from `since` on and before `until`, so that runs that touch see each once.
-
-    Many plans end at the same second of a day: more than a portion of one moment goes by id. Nothing else is asked of
-    the store, and both bounds are given: not every server answers more than that from the index.
-    """
-    while True:
-        within = {field: {"$gte": since, "$lt": until}}
-        rows = await scope.db.accounts.find(within, sort=[(field, 1), ("_id", 1)], limit=_BATCH)
-        more = len(rows) == _BATCH
-        while rows:
-            yield rows
-            since = rows[-1][field]
-            same = {field: since, "_id": {"$gt": rows[-1]["_id"]}}
-            rows = await scope.db.accounts.find(same, sort=[("_id", 1)], limit=_BATCH) if more else []
-        if not more:
-            return
-        since += timedelta(milliseconds=1)  # the store keeps no less
 
 
 async def _plan_names(scope: Scope, accounts: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -54,12 +54,15 @@ Schedule = Every | Daily
 
 # Every job that runs for each tenant; what it does is saas.jobs.scheduled.WORK.
 SCHEDULES: Final[Mapping[str, Schedule]] = {
+    "activations": Every(5),
     "card_expiry": Daily(time(0, 5)),
+    "closings": Daily(time(9, 0)),
     "day_sums": Daily(time(0, 10)),
     "expired": Every(5),
     "expiring": Daily(time(9, 0)),
     "proof": Daily(time(3, 30)),
     "quota_used": Every(5),
+    "renewals": Every(10),
 }
 
 

@@ -56,13 +56,14 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """An actor in one tenant. `tenant` is the tenant's row; `fence` the fields that every row must match."""
+    """An actor in one tenant. `tenant` is the tenant's row; `sells`: ids of the plans it may sell, None for all."""
 
     services: Services
     tenant: Mapping[str, Any]
     actor: Actor
     permissions: frozenset[Permission]
     db: Database
+    sells: frozenset[str] | None = None
 
     @property
     def tenant_id(self) -> str:
@@ -126,10 +127,16 @@ class PlatformScope:
         """What is told by `changed` from now on, for ever. Unavailable when the connection is lost."""
         return self.services.kv.changes()
 
-    def enter(self, tenant: Mapping[str, Any], actor: Actor, permissions: frozenset[Permission] = ALL) -> Scope:
+    def enter(
+        self,
+        tenant: Mapping[str, Any],
+        actor: Actor,
+        permissions: frozenset[Permission] = ALL,
+        sells: frozenset[str] | None = None,
+    ) -> Scope:
         """The scope of an actor in a tenant; `tenant` is its row."""
         fence = {"tenant_id": str(tenant["_id"])}
-        return Scope(self.services, tenant, actor, permissions, self.services.store.fenced(fence))
+        return Scope(self.services, tenant, actor, permissions, self.services.store.fenced(fence), sells)
 
 
 def platform_scope(services: Services, actor: Actor = SYSTEM) -> PlatformScope:

@@ -43,8 +43,8 @@ class CloseForm(Form):
 
 
 async def _suspend(scope: Scope, case: Case, form: NoteForm) -> Effect:
-    refuse(case, "suspended", "closed")
-    changes = {"status": "suspended", "suspended_at": case.at}
+    refuse(case, "pending", "suspended", "closed")
+    changes = {"status": "suspended", "suspended_at": case.at, "closing_told_at": None}
     return Effect(changes, note=form.note, tell=notices.suspended)
 
 
@@ -78,7 +78,7 @@ async def _close(scope: Scope, case: Case, form: CloseForm) -> Effect:
         postings = (Posting("charge", back, case.plan["name"], list_price=paid, tax_rate=case.plan["tax_rate"]),)
         if form.method != ledger.BALANCE:
             postings += (Posting("refund", -back, case.plan["name"], form.method),)
-    changes = {"status": "closed", "suspended_at": None, "next_plan_id": ""}
+    changes = {"status": "closed", "suspended_at": None, "next_plan_id": "", "renews": False, "activates_at": None}
     return Effect(
         {**changes, "term": case.account["term"] | {"paid": paid - back, "waits": False}}, postings, form.note
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from saas.tenants import accounts, plans, refusals, sessions, slots
+from saas.tenants import accounts, login_records, plans, refusals, sessions, slots
 from saas.tenants.access import Decision, LoginRequest, decide
 from saas.tenants.accounts import Account
 from saas.tenants.plans import Plan
@@ -45,7 +45,7 @@ async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> V
         sessions=await slots.occupied(scope, account_id, nas_id),
         nas_port_id=port,
     )
-    record = accounts.login_record(scope.services.keys, account, plan, scope.tenant)
+    record = login_records.make(scope.services.keys, account, plan, scope.tenant)
     return Verdict(account, plan, decide(request, record), online, refused)
 
 

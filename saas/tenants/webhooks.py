@@ -21,7 +21,7 @@ from saas.tenants.forms import Form
 from saas.tenants.notices_texts import KINDS
 from saas.tenants.scope import Scope
 
-_MONEY = ("amount", "balance")
+_MONEY = ("amount", "balance", "missing")
 
 
 class Webhook(TypedDict):

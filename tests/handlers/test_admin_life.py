@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -14,7 +15,7 @@ from saas.tenants import accounts, billing, operators, plans
 from saas.tenants.accounts import Account, QuickOpenForm
 from saas.tenants.plan_form import PlanForm
 from saas.tenants.scope import PlatformScope, Scope
-from saas.values import new_id
+from saas.values import new_id, utcnow
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
 from tests.handlers.people import operator_browser
@@ -165,6 +166,38 @@ async def test_closed_with_a_refund_and_deleted(boss: Browser, page: str, scope:
     gone = await do(boss, f"{page}/delete", confirm=account["username"])
     assert gone == page.rpartition("/")[0]
     assert (await boss.get(page)).code == 404
+
+
+async def test_automatic_renewal_is_switched_on_and_off_and_says_what_is_missing(
+    boss: Browser, own: Business, page: str, scope: Scope, account: Account
+) -> None:
+    listed = f"{page.rpartition('/')[0]}?q={account['username']}&renews="
+    assert "Automatic renewal off · Switch it on" in said(text(await boss.get(page, **EN)))
+    assert "Automatic renewal off → on" in said(text(await boss.get(f"{page}/renews", **EN)))
+    assert await do(boss, f"{page}/renews") == page
+    assert "Automatic renewal on · ¥30.00 missing · Switch it off" in said(text(await boss.get(page, **EN)))
+    assert account["_id"] in text(await boss.get(f"{listed}yes"))
+    await do(boss, f"/t/{own.slug}/admin/members/{account['member_id']}/top-up", amount="30", method="cash")
+    assert "Automatic renewal on · Switch it off" in said(text(await boss.get(page, **EN)))
+    await plans.set_status(scope, account["plan_id"], "retired")
+    assert "自动续费 开启 · 套餐已停售 · 关闭" in said(text(await boss.get(page, **ZH)))
+    await plans.set_status(scope, account["plan_id"], "active")
+    assert await do(boss, f"{page}/renews-not") == page
+    assert "Automatic renewal off · Switch it on" in said(text(await boss.get(page, **EN)))
+    assert account["_id"] not in text(await boss.get(f"{listed}yes"))
+    assert account["_id"] in text(await boss.get(f"{listed}no"))
+
+
+async def test_who_is_suspended_for_long_is_shown_when_it_ends(
+    boss: Browser, ps: PlatformScope, own: Business, page: str
+) -> None:
+    await do(boss, f"{page}/suspend")
+    assert "Is closed on" not in said(text(await boss.get(page, **EN)))
+    await ps.db.tenants.update(own.id, {"$set": {"parameters.suspend_days": 400}})
+    closes = (utcnow().astimezone(ZoneInfo(ZONE)) + timedelta(days=400)).date().isoformat()
+    assert f"Is closed on {closes}" in said(text(await boss.get(page, **EN)))
+    assert f"自动销户日期 {closes}" in said(text(await boss.get(page, **ZH)))
+    await ps.db.tenants.update(own.id, {"$set": {"parameters.suspend_days": 0}})
 
 
 async def test_only_a_closed_account_is_deleted(boss: Browser, page: str, account: Account) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from saas.errors import Denied
 from saas.permissions import Permission
-from saas.tenants import operators
+from saas.tenants import operators, plans
+from saas.tenants.plan_form import PlanForm
 from saas.tenants.scope import PlatformScope, Scope
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse, told
@@ -47,6 +48,29 @@ async def test_an_operator_is_added_and_logs_in(
     assert "carols-password" not in page
     browser = await log_in(web, ps, cast.acme, "carol", "carols-password")
     assert (await browser.get(f"{admin}/operators")).code == 200
+
+
+async def test_an_operator_sells_only_what_is_granted(
+    owner: Browser, web: str, ps: PlatformScope, admin: str, cast: World, manager: str
+) -> None:
+    granted = await plans.create(cast.acme.scope, PlanForm.model_validate({"name": "Granted", "price": "50"}))
+    fields = {"login": "gina", "group_id": manager, "password": PASSWORD, "plan_ids": [granted["_id"]]}
+    answer = await owner.post(f"{admin}/operators/new", fields)
+    page = text(await owner.get(answer.headers["Location"], Accept_Language="en"))
+    assert "Plans to sell" in page and f'{admin}/plans/{granted["_id"]}">Granted</a>' in page
+    edit = text(await owner.get(f"{answer.headers['Location']}/edit"))
+    assert f'<option value="{granted["_id"]}" selected>' in edit
+    gina = await log_in(web, ps, cast.acme, "gina")
+    offered = text(await gina.get(f"{admin}/accounts/open"))
+    assert granted["_id"] in offered and cast.acme.plan["_id"] not in offered
+    renewal = f"{admin}/accounts/{cast.acme.account['_id']}/renew"
+    assert "You may not sell the plan Monthly." in text(await gina.get(renewal, Accept_Language="en"))
+    refused = await gina.post(renewal, {"units": "1", "method": "cash"}, Accept_Language="zh")
+    assert refused.code == 403 and "您无权受理套餐「Monthly」" in text(refused)
+    opening = {"username": "gina-1", "plan_id": cast.acme.plan["_id"], "units": "1", "method": "cash"}
+    refused = await gina.post(f"{admin}/accounts/open", opening, Accept_Language="en")
+    assert refused.code == 403 and "You may not sell the plan Monthly." in text(refused)
+    assert (await gina.post(f"{admin}/accounts/open", {**opening, "plan_id": granted["_id"]})).code == 303
 
 
 async def test_the_list_begins_with_the_super_administrator_who_is_not_edited(

@@ -158,6 +158,7 @@ async def test_bad_input_is_told_at_its_field(owner: Browser, admin: str, scope:
         "late_from": ["never", HTML],
         "starts": ["someday", HTML],
         "note": ["x" * 501, HTML],
+        "attributes": ["x" * 4001, HTML],
     }
 
     async def rows() -> Any:
@@ -167,6 +168,22 @@ async def test_bad_input_is_told_at_its_field(owner: Browser, admin: str, scope:
     await refuse(owner, f"{admin}/plans/new", good, bad, rows)
     kept = await plan(scope, "Unharmed")
     await refuse(owner, f"{admin}/plans/{kept['_id']}/edit", good, bad, rows)
+
+
+async def test_attributes_that_cannot_be_sent_are_told_with_their_line(
+    owner: Browser, admin: str, scope: Scope
+) -> None:
+    url, good = f"{admin}/plans/new", {**NEW, "name": "With attributes"}
+    for added, words in (
+        ("Filter-Ident = x", "The engine knows no attribute Filter-Ident."),
+        ("Class = 0x01", "Class is for the engine to say"),
+        ("Framed-MTU = many", "In “Framed-MTU = many” the value does not fit"),
+    ):
+        answer = await owner.post(url, {**good, "attributes": added}, Accept_Language="en")
+        assert answer.code == 409 and words in text(answer) and added in text(answer)
+    answer = await owner.post(url, {**good, "attributes": "filter-id = gold", "visible": "1"})
+    html = text(await owner.get(answer.headers["Location"], Accept_Language="en"))
+    assert "Filter-Id = gold" in html and "Shown in self-service" in html
 
 
 async def test_a_device_that_is_gone_leaves_the_page_whole(owner: Browser, admin: str, scope: Scope) -> None:

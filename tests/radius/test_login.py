@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
 from saas.i18n import catalogue
 from saas.radius import codec, methods, replies
 from saas.radius.authenticators import access_request, hide_password, parse_reply
-from saas.radius.client import Client, NoAnswer
+from saas.radius.client import Answer, Client, NoAnswer
 from saas.radius.codec import MICROSOFT, parse, plain
 from saas.radius.engine import Engine
 from saas.tenants import accounts, journal, nas, parameters
 from saas.tenants.scope import PlatformScope
+from saas.values import utcnow
 from tests.radius.conftest import HOST, Gateway, Wire, engine_settings, gateway_to, set_plan
 from tests.support import until
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, World
@@ -104,6 +106,29 @@ async def test_an_accept_grants_what_the_plan_says(world: World, gateway: Gatewa
     interval = settings["interim_interval"]
     assert interval <= answer.value("Acct-Interim-Interval") <= interval * 1.1
     assert len(answer.value("Class")) <= 253
+
+
+async def test_an_accept_says_what_the_plan_adds_until_the_plan_has_ended(
+    ps: PlatformScope, world: World, gateway: Gateway
+) -> None:
+    added = "Filter-Id = gold\nMikrotik-Address-List = vip\nTunnel-Type = VLAN\nTunnel-Private-Group-Id = 42"
+    slow = {"at_end": "slow", "end_up_rate": "1", "end_down_rate": "1"}
+    await set_plan(world.acme, attributes=added, concurrency=0, **slow)
+    async with gateway(world.acme) as device:
+        answer = await device.pap(USERNAME, USER_PASSWORD)
+        assert answer.value("Filter-Id") == "gold"
+        assert answer.value("Mikrotik-Address-List") == "vip"
+        assert (answer.value("Tunnel-Type"), answer.value("Tunnel-Private-Group-Id")) == (13, "42")
+        ended = {"$set": {"expires_at": utcnow() - timedelta(days=1)}}
+        await ps.db.accounts.update(world.acme.account["_id"], ended)
+        await world.acme.scope.changed("account", USERNAME)
+        restricted = await until(lambda: _slow(device), "the account is known to have ended")
+    assert restricted.value("Mikrotik-Address-List") is None and restricted.value("Filter-Id") is None
+
+
+async def _slow(device: Client) -> Answer | None:
+    answer = await device.pap(USERNAME, USER_PASSWORD)
+    return answer if answer.value("Mikrotik-Rate-Limit") == "1M/1M" else None
 
 
 async def test_a_fixed_address_is_sent_instead_of_a_pool(ps: PlatformScope, world: World, gateway: Gateway) -> None:

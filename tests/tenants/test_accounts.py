@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from saas import security
 from saas.errors import Denied, Invalid, Limit, NotFound, Taken
-from saas.tenants import accounts, ledger, nas, parameters, plans, platform
+from saas.tenants import accounts, ledger, login_records, nas, parameters, plans, platform
 from saas.tenants.accounts import AccountPasswordForm, QuickOpenForm
 from saas.tenants.paging import ListQuery
 from tests.world import USER_PASSWORD, USERNAME, World, make_business
@@ -99,7 +99,7 @@ async def test_the_free_tier_ends_somewhere(world: World) -> None:
 async def test_login_records_carry_what_the_engine_needs(world: World) -> None:
     ps, name = world.ps, USERNAME
     keys = [(world.acme.id, name), (world.zeta.id, name), (world.acme.id, "nobody"), ("ten_none", name)]
-    found = await accounts.login_records(ps, keys)
+    found = await login_records.find(ps, keys)
     assert set(found) == {(world.acme.id, name), (world.zeta.id, name)}
     record = found[world.acme.id, name]
     assert record.account_id == world.acme.account["_id"]
@@ -113,7 +113,7 @@ async def test_login_records_carry_what_the_engine_needs(world: World) -> None:
 async def test_a_new_password_is_told_to_the_engine(world: World) -> None:
     scope, account_id = world.acme.scope, world.acme.account["_id"]
     await accounts.change_password(scope, account_id, AccountPasswordForm(password="brand-new-1"))
-    record = (await accounts.login_records(world.ps, [(world.acme.id, USERNAME)]))[world.acme.id, USERNAME]
+    record = (await login_records.find(world.ps, [(world.acme.id, USERNAME)]))[world.acme.id, USERNAME]
     assert record.nt_hash == security.nt_hash("brand-new-1")
     with pytest.raises(NotFound):
         await accounts.change_password(scope, world.zeta.account["_id"], AccountPasswordForm(password="brand-new-1"))
@@ -171,7 +171,7 @@ async def test_one_broken_row_keeps_nobody_else_out(
 ) -> None:
     await world.acme.scope.db.accounts.update(world.acme.account["_id"], {"$set": {field: value}})
     expect_log(f"account {world.acme.account['_id']} cannot log in")
-    found = await accounts.login_records(world.ps, [(world.acme.id, USERNAME), (world.zeta.id, USERNAME)])
+    found = await login_records.find(world.ps, [(world.acme.id, USERNAME), (world.zeta.id, USERNAME)])
     assert set(found) == {(world.zeta.id, USERNAME)}
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from saas import security
 from saas.migrations import migrate
-from saas.tenants import accounts, demo, platform, pools
+from saas.tenants import demo, login_records, platform, pools
 from saas.tenants.apply import apply
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
@@ -43,7 +43,7 @@ async def test_a_dataset_is_deterministic_and_may_grow(ps: PlatformScope) -> Non
         assert tenant is not None
         scope = ps.enter(tenant, ps.actor)
         assert (await scope.db.accounts.count(), await scope.db.members.count()) == (12, 2)
-        record = (await accounts.login_records(ps, [(scope.tenant_id, "u000011")]))[scope.tenant_id, "u000011"]
+        record = (await login_records.find(ps, [(scope.tenant_id, "u000011")]))[scope.tenant_id, "u000011"]
         assert record.nt_hash == security.nt_hash("p000011")
         assert (record.concurrency, record.expires_at) == (0, demo.EXPIRES.timestamp())
         rows = await scope.db.nas.find()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from saas.tenants import accounts, billing, life, plans
+from saas.tenants import accounts, billing, life, login_records, plans
 from saas.tenants.access import LoginRequest, decide
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.accounts import Account, QuickOpenForm
@@ -49,7 +49,7 @@ async def do(world: World, account: Account, act: Act, form: Form) -> Any:
 
 async def test_time_runs_from_the_first_login(world: World, waiting: Account) -> None:
     assert waiting["expires_at"] is None and waiting["term"]["waits"]
-    record = (await accounts.login_records(world.ps, [(world.acme.id, NAME)]))[world.acme.id, NAME]
+    record = (await login_records.find(world.ps, [(world.acme.id, NAME)]))[world.acme.id, NAME]
     assert decide(LoginRequest("", None, utcnow().timestamp(), None, True, 0), record).accepted
     await begin_terms(world.ps)
     assert await now(world, waiting) == waiting

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from saas.errors import AppError
-from saas.tenants import accounts, billing, ledger, life, plans, purchases, quotas, standing, wallet
+from saas.tenants import accounts, billing, ledger, life, login_records, plans, purchases, quotas, standing, wallet
 from saas.tenants.access import LoginRequest, decide
 from saas.tenants.forms import Form
 from saas.tenants.life import Act
@@ -120,7 +120,7 @@ class Life:
         await self._check_access(account)
 
     async def _check_access(self, account: accounts.Account) -> None:
-        found = await accounts.login_records(self.world.ps, [(self.world.acme.id, USERNAME)])
+        found = await login_records.find(self.world.ps, [(self.world.acme.id, USERNAME)])
         request = LoginRequest("", None, self.now.timestamp(), None, True, 0)
         ends = account["expires_at"]
         left = (account["octets_left"], account["seconds_left"])

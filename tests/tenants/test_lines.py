@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from saas.errors import Conflict, NotFound
 from saas.jobs.notes import keep_notes
 from saas.migrations import migrate
-from saas.tenants import accounts, journal, lines, plans
+from saas.tenants import accounts, journal, lines, login_records, plans
 from saas.tenants.lines import Learnt, LineForm
 from saas.tenants.scope import PlatformScope
 from tests.tenants.test_access import RECORD
@@ -139,7 +139,7 @@ async def test_the_record_holds_to_a_line_only_where_the_plan_binds(ps: Platform
     for binding in ("off", "given", "learn"):
         form = plans.form_of(world.acme.plan) | {"bind_mac": binding, "bind_vlan": binding}
         await plans.update(scope, world.acme.plan["_id"], plans.PlanForm.model_validate(form))
-        record = (await accounts.login_records(ps, [name]))[name]
+        record = (await login_records.find(ps, [name]))[name]
         found.append((record.mac, record.learns))
     assert found == [("", ()), (MAC, ()), (MAC, ("vlan",))]
 

@@ -12,7 +12,7 @@ import pytest
 
 from saas.errors import Conflict
 from saas.outbound import Mailer
-from saas.tenants import ledger, life, members, notices, outbox, quotas, reminders, standing
+from saas.tenants import ledger, life, members, notices, outbox, paging, quotas, reminders, standing
 from saas.tenants.members import MemberForm
 from saas.tenants.notices import Notice
 from saas.tenants.paging import ListQuery
@@ -109,7 +109,7 @@ async def test_runs_that_touch_tell_of_who_expires_at_that_very_moment_once(cast
 async def test_everybody_is_told_though_many_end_at_the_same_moment(
     cast: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reminders, "_BATCH", 3)
+    monkeypatch.setattr(paging, "_PORTION", 3)
     scope, account = cast.acme.scope, cast.acme.account
     same, other = NOON + timedelta(seconds=1), NOON + timedelta(seconds=1, milliseconds=1)
     for number in range(11):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from saas.errors import Invalid
-from saas.tenants import accounts, metering, plans, verdict
+from saas.tenants import accounts, login_records, metering, plans, verdict
 from saas.tenants.accounts import QuickOpenForm
 from saas.tenants.plan_form import PlanForm
 from saas.tenants.scope import Scope
@@ -74,7 +74,7 @@ async def test_accounts_follow_a_plan_or_keep_the_version_they_bought(world: Wor
     scope, plan_id, account_id = world.acme.scope, world.acme.plan["_id"], world.acme.account["_id"]
 
     async def seen() -> tuple[int, int, str]:
-        record = (await accounts.login_records(world.ps, [(world.acme.id, USERNAME)]))[world.acme.id, USERNAME]
+        record = (await login_records.find(world.ps, [(world.acme.id, USERNAME)]))[world.acme.id, USERNAME]
         found = await verdict.accounts_verdict(scope, account_id)
         assert found.plan["down_rate"] == record.down_rate
         return found.plan["price"], record.down_rate, record.address_pool

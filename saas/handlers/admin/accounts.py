@@ -18,10 +18,25 @@ from saas.handlers.verdicts import headline, rule_lines
 from saas.handlers.words import account_state, expiry
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import accounts, ledger, life, lines, members, nas, plans, sessions, share, verdict
+from saas.tenants import (
+    accounts,
+    closings,
+    ledger,
+    life,
+    lines,
+    members,
+    nas,
+    plans,
+    renewals,
+    sessions,
+    share,
+    verdict,
+)
 from saas.tenants.paging import ListQuery, Page
+from saas.values import utcnow
 
-_STATUS = ("normal", "suspended", "closed")
+_STATUS = ("pending", "normal", "suspended", "closed")
+RENEWAL = (("yes", N_("Automatic renewal on")), ("no", N_("Automatic renewal off")))
 _PLAN = Column(N_("Plan"), "plan_name")
 _STATE = Column(N_("Status"), "state", "status")
 _EXPIRES = Column(N_("Expires"), "expires", sort="expires_at")
@@ -49,6 +64,7 @@ class Accounts(ListPage):
     filters = (
         Filter("status", N_("Status"), tuple((name, STATES[name][0]) for name in _STATUS)),
         Filter("plan_id", N_("Plan")),
+        Filter("renews", N_("Automatic renewal"), RENEWAL),
     )
     empty = N_("No accounts yet.")
     create = ("/accounts/open", N_("Quick open"))
@@ -87,12 +103,13 @@ class Account(Handler):
         found = await verdict.accounts_verdict(self.scope, id)
         account, plan = found.account, found.plan
         names = await nas.names(self.scope)
+        member = await members.get(self.scope, account["member_id"])
         self.page(
             "admin/accounts/detail.html",
             account["username"],
             account=account,
             plan=plan,
-            member=await members.get(self.scope, account["member_id"]),
+            member=member,
             account_state=account_state(account),
             expires=expiry(self.reader, account),
             costs=tariffs.price(self.reader, plan),
@@ -103,6 +120,8 @@ class Account(Handler):
             card=await self._card(account, plan),
             deeds=await life.history(self.scope, id),
             next_plan_name=await self._plan_name(account["next_plan_id"]),
+            closes=self._closes(account),
+            renewal=await self._renewal(account, plan, member),
             may_show=self.may_show,
             **await self._lists(id),
         )
@@ -110,6 +129,22 @@ class Account(Handler):
     async def _plan_name(self, plan_id: str) -> str:
         """The plan that is to come, "" where none is; it may have been removed meanwhile."""
         return (await plans.names(self.scope)).get(plan_id, "") if plan_id else ""
+
+    async def _renewal(self, account: accounts.Account, plan: plans.Plan, member: members.Member) -> str:
+        """What stands in the way of an automatic renewal, "" when nothing does, or it is off."""
+        if not account["renews"]:
+            return ""
+        price = await renewals.price(self.scope, account, plan, utcnow())
+        if price is None:
+            return self.reader(N_("the plan is not on sale any more"))
+        missing = self.reader.money(max(0, price - member["balance"]))
+        return self.reader(N_("{amount} missing"), amount=missing) if price > member["balance"] else ""
+
+    def _closes(self, account: accounts.Account) -> str:
+        """The day on which it is closed if it stays suspended, "" when that does not threaten."""
+        if account["status"] != "suspended" or not self.scope.tenant["parameters"]["suspend_days"]:
+            return ""
+        return closings.closing_day(self.scope, account, utcnow()).isoformat()
 
     async def _card(self, account: accounts.Account, plan: plans.Plan) -> share.Card | None:
         """What the subscriber needs, right after the account was opened or got a new password."""

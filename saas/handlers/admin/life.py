@@ -12,7 +12,7 @@ from saas.handlers.previews import PreviewPage, Sheet, sheet
 from saas.handlers.routes import Route
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import accounts, life, plans, purchases, standing
+from saas.tenants import accounts, activations, life, plans, purchases, renewals, standing
 from saas.tenants.forms import Form
 
 
@@ -90,6 +90,36 @@ class KeepPlan(ActPage):
     saved = N_("The account keeps its plan.")
 
 
+class Renews(ActPage):
+    """Let the account renew by itself."""
+
+    act = renewals.RENEWS
+    form = Form
+    title = N_("Switch automatic renewal on")
+    submit = N_("Switch it on")
+    saved = N_("The account is renewed from the balance before its end.")
+
+
+class RenewsNot(ActPage):
+    """Let it end, unless somebody renews it."""
+
+    act = renewals.RENEWS_NOT
+    form = Form
+    title = N_("Switch automatic renewal off")
+    submit = N_("Switch it off")
+    saved = N_("The account ends unless it is renewed by hand.")
+
+
+class Activate(ActPage):
+    """Let in who was opened ahead, before the day."""
+
+    act = activations.ACTIVATE
+    form = Form
+    title = N_("Activate")
+    submit = N_("Activate")
+    saved = N_("The account is active.")
+
+
 class Suspend(ActPage):
     """Stop the account's clock."""
 
@@ -156,6 +186,9 @@ _PAGES: dict[str, type[Handler]] = {
     "add": Add,
     "plan": ChangePlan,
     "keep-plan": KeepPlan,
+    "renews": Renews,
+    "renews-not": RenewsNot,
+    "activate": Activate,
     "suspend": Suspend,
     "resume": Resume,
     "transfer": Transfer,

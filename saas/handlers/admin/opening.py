@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from saas import security
 from saas.handlers import tariffs
@@ -49,9 +49,11 @@ class Price(Handler):
 
     async def get(self) -> None:
         """The box. Whatever cannot be priced is an empty one: the form itself says what is wrong."""
-        units = self.query("units")
-        quote = await accounts.quote(self.scope, self.query("plan_id"), int(units) if units.isdecimal() else 0)
-        expires = expiry(self.reader, quote.holding) if quote else ""
+        units, asked = self.query("units"), self.query("opens", "now")
+        opens = cast(accounts.Opens, asked) if asked in accounts.OPENS else "now"
+        number = int(units) if units.isdecimal() else 0
+        quote = await accounts.quote(self.scope, self.query("plan_id"), number, opens)
+        expires = expiry(self.reader, {**quote.holding, "status": quote.status}) if quote else ""
         self.page("admin/accounts/price.html", N_("Price"), quote=quote, expires=expires)
 
 

@@ -12,7 +12,7 @@ from saas.handlers.lists import Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import operators, platform
+from saas.tenants import operators, plans, platform
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 
@@ -72,6 +72,7 @@ class OperatorDetail(Handler):
         """The page."""
         operator = await operators.get(self.scope, id)
         group = await operators.get_group(self.scope, operator["group_id"])
+        names = await plans.names(self.scope) if operator["plan_ids"] else {}
         self.page(
             "admin/operators/detail.html",
             operator["login"],
@@ -80,6 +81,7 @@ class OperatorDetail(Handler):
             states=STATES,
             group=group,
             granted=frozenset(group["permissions"]),
+            sells=[(plan_id, names.get(plan_id, "")) for plan_id in operator["plan_ids"]],
             login_address=f"{self.request.protocol}://{self.request.host}/t/{self.scope.tenant['slug']}/login",
         )
 
@@ -89,8 +91,9 @@ class _OperatorForm(FormPage):
     back = "/operators"
 
     async def choices(self) -> Mapping[str, Choices]:
-        """Groups."""
-        return {"group_id": tuple((await group_names(self.scope)).items())}
+        """Groups and plans."""
+        groups, sold = await group_names(self.scope), await plans.names(self.scope)
+        return {"group_id": tuple(groups.items()), "plan_ids": tuple(sold.items())}
 
 
 class OperatorNew(_OperatorForm):
@@ -115,7 +118,7 @@ class OperatorEdit(_OperatorForm):
     async def initial(self) -> Mapping[str, Any]:
         """The operator as it is, without the password."""
         operator = await operators.get(self.scope, self.part("id"))
-        return {name: operator[name] for name in ("login", "name", "group_id", "disabled", "version")}
+        return {name: operator[name] for name in ("login", "name", "group_id", "plan_ids", "disabled", "version")}
 
     async def save(self, form: operators.OperatorForm) -> str:
         """Change it, unless someone else did."""
