@@ -35,7 +35,7 @@ class ActPage(FormPage):
         shown, refusal = await self._preview()
         names = await plans.names(self.scope)
         return {
-            "account": await accounts.get(self.scope, self.part("id")),
+            "account": shown.before if shown else await accounts.get(self.scope, self.part("id")),
             "sheet": sheet(self.reader, shown, names) if shown else None,
             "refusal": refusal,
         }
