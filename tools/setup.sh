@@ -48,6 +48,7 @@ make_venv() {
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         install_debian "Python's module venv is missing" python3-venv
     fi
+    [ ! -L .venv ] || fail ".venv is a link: its owner's environment would be emptied. Remove the link and repeat."
     "$python" -m venv --clear .venv
     pwd -P > .venv/made-in
 }
