@@ -9,7 +9,6 @@ It ends in order: read no more, finish what is under way, hand over what was not
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import os
 import socket
@@ -317,14 +316,3 @@ def _device_counts(counters: Counters) -> list[DeviceCount]:
         )
         for nas_id, seen in counters.take_devices().items()
     ]
-
-
-def settle() -> None:
-    """For a process that is nothing but a worker: look for unreachable cycles rarely.
-
-    The path of packets makes none, and what is remembered for minutes would be looked through again and again: that
-    took half of the time of a packet. The threshold is above what the answers to be remembered make up (duplicates.py).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(500_000, 20, 100)
