@@ -22,6 +22,8 @@ from tests.handlers.hostile import HTML, refuse
 from tests.handlers.people import operator_browser
 from tests.world import Business
 
+pytestmark = pytest.mark.slow
+
 EN = {"Accept_Language": "en"}
 ZH = {"Accept_Language": "zh"}
 

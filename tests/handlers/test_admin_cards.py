@@ -25,6 +25,8 @@ from tests.handlers.test_admin_life import EN, ZH, do, form_of, said
 from tests.tenants.card_cast import Made, make
 from tests.world import Business
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scope(own: Business) -> Scope:

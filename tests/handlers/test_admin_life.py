@@ -22,6 +22,8 @@ from tests.handlers.people import operator_browser
 from tests.handlers.usage import online
 from tests.world import Business, set_account
 
+pytestmark = pytest.mark.slow
+
 EN = {"Accept_Language": "en"}
 ZH = {"Accept_Language": "zh"}
 ZONE = "Asia/Shanghai"

@@ -23,6 +23,8 @@ from saas.tenants.scope import PlatformScope, Scope
 from tests.browser import Browser, text
 from tests.world import Business, make_business, signed_in
 
+pytestmark = pytest.mark.slow
+
 EN = {"Accept_Language": "en"}
 
 

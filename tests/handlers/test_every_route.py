@@ -22,6 +22,8 @@ from saas.tenants.scope import PlatformScope
 from tests.browser import Browser
 from tests.world import PASSWORD, USERNAME, Business, World
 
+pytestmark = pytest.mark.slow
+
 ROUTES = gather()
 VERBS = [(route, verb, guard) for route in ROUTES for verb, guard in route.guards.items()]
 ADMIN = [(route, verb, guard) for route, verb, guard in VERBS if route.console.name == "admin"]

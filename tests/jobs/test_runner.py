@@ -24,6 +24,8 @@ from tests.conftest import Collector
 from tests.support import until
 from tests.tenants.accounting_events import drain, event, make_account, make_tenant, rows, session
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 async def emptied(ps: PlatformScope) -> AsyncIterator[None]:

@@ -25,6 +25,8 @@ from tests.radius.conftest import HOST, Gateway, Wire, engine_settings, gateway_
 from tests.support import until
 from tests.world import USER_PASSWORD, USERNAME, Business, World
 
+pytestmark = pytest.mark.slow
+
 
 async def recorded(ps: PlatformScope, business: Business) -> list[AcctEvent]:
     """Everything in the journal of a business's device, oldest first."""

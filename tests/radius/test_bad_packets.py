@@ -19,6 +19,8 @@ from tests.radius.conftest import Gateway, Wire, engine_settings, gateway_to
 from tests.support import until
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, World, sessions_of
 
+pytestmark = pytest.mark.slow
+
 SECRET = Secret(NAS_SECRET.encode())
 WRONG = Secret(b"another-secret")
 AUTHENTICATOR = b"0123456789abcdef"

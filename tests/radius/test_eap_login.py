@@ -23,7 +23,7 @@ CHALLENGE, ACCEPT, REJECT = codec.ACCESS_CHALLENGE, codec.ACCESS_ACCEPT, codec.A
 METHODS = [eap.MSCHAPV2, eap.MD5]
 LONG = "D" * 300
 
-pytestmark = pytest.mark.usefixtures("unlimited")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("unlimited")]
 
 
 async def ended(business: Business) -> None:

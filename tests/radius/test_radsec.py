@@ -23,6 +23,8 @@ from tests.radius.peer import SECRET, VERSIONS, Peer, client_context, login, sta
 from tests.support import PATIENCE, until
 from tests.world import USER_PASSWORD, USERNAME, World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def engine(tls_engine: Engine) -> Engine:

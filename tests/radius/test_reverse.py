@@ -23,6 +23,8 @@ from tests.radius.peer import SECRET, Peer
 from tests.support import until
 from tests.world import NAS_SECRET, USERNAME, Business, World
 
+pytestmark = pytest.mark.slow
+
 
 async def online(ps: PlatformScope, business: Business, gate: Peer, session: str = "s1") -> str:
     """Alice is online on the business's device; the session's id."""

@@ -21,6 +21,8 @@ from tests.radius.test_disconnect import online
 from tests.support import until
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, World
 
+pytestmark = pytest.mark.slow
+
 FORM = TraceForm(minutes=10)
 
 

@@ -21,6 +21,8 @@ from saas.tenants.standing import CloseForm, NoteForm
 from saas.values import new_id, utcnow
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 ZONE = "Asia/Shanghai"
 GB = 2**30
 

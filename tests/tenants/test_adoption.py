@@ -17,6 +17,8 @@ from saas.tenants.scope import PlatformScope
 from saas.values import new_id, utcnow
 from tests.world import Business, make_business
 
+pytestmark = pytest.mark.slow
+
 HERE, OFFICE, GATE, LAN = "203.0.113.7", "203.0.113.8", "198.51.100.4", "2001:db8::4"
 
 

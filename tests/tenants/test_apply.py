@@ -24,7 +24,7 @@ from tests.tenants.accounting_events import (
     session,
 )
 
-pytestmark = pytest.mark.usefixtures("emptied")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("emptied")]
 
 
 def group(*events: AcctEvent) -> Group:

@@ -30,6 +30,8 @@ from tests.support import until
 from tests.tenants.bulk_runs import asked, counts, opened, outcomes, renewals, worked_off
 from tests.world import PASSWORD, World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scope(world: World) -> Scope:

@@ -18,6 +18,8 @@ from saas.tenants.standing import NoteForm
 from tests.tenants.bulk_runs import ALL, asked, counts, opened, outcomes, worked_off
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def scope(world: World) -> Scope:

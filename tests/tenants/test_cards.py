@@ -20,6 +20,8 @@ from saas.values import utcnow
 from tests.tenants.card_cast import Made, make
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def mine(world: World) -> Scope:

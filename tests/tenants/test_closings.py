@@ -20,6 +20,8 @@ from saas.tenants.standing import RESUME, SUSPEND, NoteForm
 from saas.values import new_id
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 DAY = timedelta(days=1)
 
 

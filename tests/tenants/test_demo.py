@@ -13,6 +13,8 @@ from saas.tenants.scope import PlatformScope
 from saas.tenants.verify import verify
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def ps(alone: PlatformScope) -> PlatformScope:

@@ -17,7 +17,7 @@ from saas.values import new_id
 from tests.support import until
 from tests.tenants.accounting_events import event, make_tenant, record_and_apply, rows, session
 
-pytestmark = pytest.mark.usefixtures("emptied")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("emptied")]
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from saas.tenants.paging import ListQuery
 from saas.tenants.scope import Scope
 from tests.world import Business, World
 
+pytestmark = pytest.mark.slow
+
 
 async def paid(business: Business, number: int, **values: Any) -> LedgerEntry:
     """A payment onto alice's balance."""

@@ -17,6 +17,8 @@ from saas.values import new_id
 from tests.cable import Cable, plugged
 from tests.tenants.accounting_events import drain, event, session
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def cable(stores: StoreUrls) -> AsyncIterator[Cable]:

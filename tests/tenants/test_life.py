@@ -31,6 +31,8 @@ from saas.tenants.standing import (
 from saas.values import utcnow
 from tests.world import World, set_account
 
+pytestmark = pytest.mark.slow
+
 ZONE = "Asia/Shanghai"
 GB = 2**30
 DAY = timedelta(days=1)

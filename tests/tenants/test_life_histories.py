@@ -18,6 +18,8 @@ from saas.tenants.plan_form import PlanForm
 from saas.values import utcnow
 from tests.world import USERNAME, World
 
+pytestmark = pytest.mark.slow
+
 ROUNDS, STEPS = 8, 25
 GB = 2**30
 PLANS: tuple[dict[str, Any], ...] = (

@@ -22,6 +22,8 @@ from saas.values import utcnow
 from tests.postbox import Postbox, postbox
 from tests.world import World, make_world, set_account
 
+pytestmark = pytest.mark.slow
+
 NOON = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)  # in Shanghai
 ALICE = "alice@example.net"
 

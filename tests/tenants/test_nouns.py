@@ -11,6 +11,8 @@ from saas.tenants import accounts, audit, members, nas, nas_config, operators, p
 from saas.tenants.paging import ListQuery
 from tests.world import NAS_SECRET, World
 
+pytestmark = pytest.mark.slow
+
 FACTS = nas_config.EngineFacts("radius.example.com", 1812, 1813, 300)
 
 

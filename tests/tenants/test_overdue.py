@@ -17,6 +17,8 @@ from saas.values import new_id, utcnow
 from tests.handlers.usage import online
 from tests.world import Business, make_business
 
+pytestmark = pytest.mark.slow
+
 AFTER = timedelta(minutes=-1)
 BEFORE = timedelta(days=1)
 

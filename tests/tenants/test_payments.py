@@ -16,6 +16,8 @@ from saas.tenants.payments import ReverseForm
 from saas.values import utcnow
 from tests.world import Business, World
 
+pytestmark = pytest.mark.slow
+
 
 async def opening(business: Business, kind: str = "payment") -> LedgerEntry:
     """What alice paid for her first month, or was charged for it."""

@@ -12,6 +12,8 @@ from saas.tenants.schedules import Occasion
 from saas.values import new_id, utcnow
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 
 async def add_members(world: World, count: int) -> list[str]:
     """Members with an entry of their own, each."""

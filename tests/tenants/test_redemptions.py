@@ -24,6 +24,8 @@ from tests.tenants.card_cast import make
 from tests.tenants.test_cards import put_back
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 ZONE = "Asia/Shanghai"
 
 

@@ -14,6 +14,8 @@ from saas.tenants.scope import PlatformScope, Scope
 from saas.values import from_epoch, new_id
 from tests.tenants.accounting_events import make_tenant
 
+pytestmark = pytest.mark.slow
+
 HOUR = time.time() // 3600 * 3600 - 7200
 
 

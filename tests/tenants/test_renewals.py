@@ -23,6 +23,8 @@ from saas.tenants.standing import CloseForm, NoteForm
 from saas.values import new_id
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 ZONE = "Asia/Shanghai"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
