@@ -264,10 +264,8 @@ def matching(q: str, filters: Mapping[str, str]) -> dict[str, Any]:
 
 async def usernames(scope: Scope, ids: set[str]) -> dict[str, str]:
     """Id -> user name of some accounts, in one query; those that were deleted have none."""
-    rows = (
-        await scope.db.accounts.find({"_id": {"$in": sorted(ids)}}, limit=len(ids), fields=["username"]) if ids else []
-    )
-    return {row["_id"]: row["username"] for row in rows}
+    found = await scope.db.accounts.among(ids, ["username"])
+    return {account_id: row["username"] for account_id, row in found.items()}
 
 
 def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username: str, password: str) -> dict[str, Any]:

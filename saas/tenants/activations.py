@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from saas.errors import Conflict, NotFound
-from saas.tenants import billing, life
+from saas.tenants import billing, life, plans
 from saas.tenants.accounts import Account
 from saas.tenants.forms import Form
 from saas.tenants.life import Act, Case, Effect
@@ -56,8 +56,7 @@ async def _activate(scope: Scope, case: Case, form: Form) -> Effect:
 def _is_bought(account: Account, plan: Plan) -> bool:
     """Whether it has something of its plan, as far as the plan sells anything."""
     term, limits = account["term"], (account["octets_left"], account["seconds_left"])
-    sells = plan["bundle_months"] or plan["valid_days"] or plan["octets"] or plan["seconds"]
-    return not sells or bool(term["months"] or term["days"]) or any(left is not None for left in limits)
+    return not plans.runs_out(plan) or bool(term["months"] or term["days"]) or any(left is not None for left in limits)
 
 
 ACTIVATE = Act("activate", _activate)

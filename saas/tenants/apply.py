@@ -282,12 +282,10 @@ async def _accounts(
 async def _known_accounts(ps: PlatformScope, known: Known, mark: int, ids: Collection[str]) -> dict[str, Account]:
     """Accounts by id, those that are not known from the store; one that is not there is left out."""
     found = {account_id: account for account_id in ids if (account := known.account(account_id))}
-    missing = [account_id for account_id in ids if account_id not in found]
-    if missing:
-        for account in await ps.db.accounts.find({"_id": {"$in": missing}}, limit=len(missing), fields=_ACCOUNT):
-            known.learn(account, mark)
-            found[account["_id"]] = account
-    return found
+    read = await ps.db.accounts.among((account_id for account_id in ids if account_id not in found), _ACCOUNT)
+    for account in read.values():
+        known.learn(account, mark)
+    return found | read
 
 
 async def _own(ps: PlatformScope, known: Known, mark: int, ownerless: Sequence[Row], claims: Mapping[str, str]) -> None:

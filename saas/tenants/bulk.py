@@ -8,7 +8,7 @@ so that whoever is killed half-way goes on where the last portion ended and does
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypedDict
@@ -168,7 +168,7 @@ async def outline(scope: Scope, verb: str, form: Form | None, choice: Choice) ->
     await check_form(scope, form)
     task = TASKS[verb]
     buys = {plan_id: task.buys(form, plan_id) for plan_id, _ in groups}
-    known = await _plans(scope, buys.keys() | {plan_id for plan_id, _ in buys.values()})
+    known = await scope.db.plans.among(buys.keys() | {plan_id for plan_id, _ in buys.values()})
     taken = {group: n for group, n in groups.items() if not task.refuses(form, known[group[0]], group[1])}
     to_pay = 0
     for (plan_id, _), n in taken.items():
@@ -197,11 +197,11 @@ async def first(
 async def _groups(scope: Scope, choice: Choice) -> dict[tuple[str, str], int]:
     """How many accounts of a choice, which is no rest, by plan and status."""
     if choice.where is None:
-        rows = await scope.db.accounts.find({"_id": {"$in": list(choice.ids)}}, limit=len(choice.ids))
-        return dict(Counter((row["plan_id"], row["status"]) for row in rows))
+        found = await scope.db.accounts.among(choice.ids)
+        return dict(Counter((row["plan_id"], row["status"]) for row in found.values()))
     group = {"$group": {"_id": {"plan": "$plan_id", "status": "$status"}, "n": {"$sum": 1}}}
-    found = await scope.db.accounts.aggregate([{"$match": _matching(choice.where)}, group])
-    return {(row["_id"]["plan"], row["_id"]["status"]): int(row["n"]) for row in found}
+    rows = await scope.db.accounts.aggregate([{"$match": _matching(choice.where)}, group])
+    return {(row["_id"]["plan"], row["_id"]["status"]): int(row["n"]) for row in rows}
 
 
 def _matching(where: Mapping[str, str]) -> dict[str, Any]:
@@ -282,11 +282,6 @@ async def _root(scope: Scope, verb: str, rest_of: str) -> str:
     if run["open"]:
         raise Conflict("bulk_runs")
     return run["root"]
-
-
-async def _plans(scope: Scope, ids: Set[str]) -> dict[str, plans.Plan]:
-    rows = await scope.db.plans.find({"_id": {"$in": sorted(ids)}}, limit=len(ids)) if ids else []
-    return {row["_id"]: row for row in rows}
 
 
 def _new(scope: Scope, verb: str, form: Form, choice: Choice, root: str) -> dict[str, Any]:

@@ -88,13 +88,13 @@ def _not_sold(form: UnitsForm, plan: Plan, status: str) -> bool:
 
 TASKS: Final[Mapping[str, Task]] = {
     "renew": _act(RENEW, UnitsForm, RenewForm, refuses=_not_sold, buys=lambda form, plan_id: (plan_id, form.units)),
-    "suspend": _act(SUSPEND, NoteForm, refuses=_in_status("suspended", "closed")),
-    "resume": _act(RESUME, Form, refuses=_in_status("normal", "closed")),
+    "suspend": _act(SUSPEND, NoteForm, refuses=_in_status("pending", "suspended", "closed")),
+    "resume": _act(RESUME, Form, refuses=_in_status("pending", "normal", "closed")),
     "change_plan": _act(
         CHANGE_PLAN,
         NewPlanForm,
         ChangePlanForm,
-        refuses=_in_status("closed"),
+        refuses=_in_status("pending", "closed"),
         buys=lambda form, plan_id: (form.plan_id, form.units if form.when == "now" else 0),
     ),
     "message": Task(MessageForm, Permission.MEMBERS_WRITE, _message),

@@ -168,6 +168,7 @@ async def _worth(scope: Scope, form: BatchForm) -> tuple[int, str, int, int]:
     plan = await plans.sold(scope, form.plan_id)
     if plan is None or not plans.runs_out(plan):
         raise Invalid({"plan_id": "bad_choice" if form.plan_id else "missing"})
+    plans.check_sale(scope, plan)
     price = billing.price_of(plan, form.units) if form.price is None else form.price
     return 0, plan["_id"], form.units, price
 

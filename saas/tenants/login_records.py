@@ -10,7 +10,6 @@ from typing import Any
 
 from saas import security
 from saas.errors import Conflict
-from saas.store import Table
 from saas.tenants import attributes, plans, quotas
 from saas.tenants.access import LoginRecord
 from saas.tenants.accounts import Account
@@ -32,8 +31,8 @@ async def find(ps: PlatformScope, keys: Sequence[tuple[str, str]]) -> dict[tuple
         wanted[tenant_id].append(username)
     found_rows = await asyncio.gather(*(_named(ps, tenant_id, names) for tenant_id, names in wanted.items()))
     rows = await quotas.join(ps.db, [row for some in found_rows for row in some])
-    sold = {row["_id"]: row for row in await _by_id(ps.db.plans, {row["plan_id"] for row in rows})}
-    tenants = {row["_id"]: row for row in await _by_id(ps.db.tenants, {row["tenant_id"] for row in rows})}
+    sold = await ps.db.plans.among(row["plan_id"] for row in rows)
+    tenants = await ps.db.tenants.among(row["tenant_id"] for row in rows)
     found: dict[tuple[str, str], LoginRecord] = {}
     for row in rows:
         try:
@@ -96,7 +95,3 @@ def _learns(account: Mapping[str, Any], plan: Mapping[str, Any], part: str) -> b
 async def _named(ps: PlatformScope, tenant_id: str, usernames: list[str]) -> list[Any]:
     filter = {"tenant_id": tenant_id, "username": {"$in": usernames}}
     return await ps.db.accounts.find(filter, sort=[("username", 1)], limit=len(usernames))
-
-
-async def _by_id(table: Table, ids: set[str]) -> list[Any]:
-    return await table.find({"_id": {"$in": sorted(ids)}}, limit=len(ids)) if ids else []

@@ -120,5 +120,5 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
 
 async def logins(scope: Scope, ids: set[str]) -> dict[str, str]:
     """Id -> login of some members, in one query."""
-    rows = await scope.db.members.find({"_id": {"$in": sorted(ids)}}, limit=len(ids), fields=["login"]) if ids else []
-    return {row["_id"]: row["login"] for row in rows}
+    found = await scope.db.members.among(ids, ["login"])
+    return {member_id: row["login"] for member_id, row in found.items()}

@@ -81,8 +81,8 @@ async def tell(ps: PlatformScope, fallen: Fallen) -> None:
 
 
 async def _counted(ps: PlatformScope, plan_ids: set[str]) -> dict[str, str]:
-    found = await ps.db.plans.find({"_id": {"$in": sorted(plan_ids)}}, limit=len(plan_ids), fields=["counted"])
-    return {plan["_id"]: plan.get("counted", "both") for plan in found}
+    found = await ps.db.plans.among(plan_ids, ["counted"])
+    return {plan_id: plan.get("counted", "both") for plan_id, plan in found.items()}
 
 
 async def _write(

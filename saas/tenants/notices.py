@@ -85,9 +85,7 @@ async def tell(scope: Scope, kind: str, news: Sequence[News]) -> int:
     """
     if not news or scope.tenant["status"] != "active" or not (_mailed(scope, kind) or webhooks.url(scope)):
         return 0
-    ids = sorted({each.member_id for each in news})
-    found = await scope.db.members.find({"_id": {"$in": ids}}, limit=len(ids), fields=_PARTICULARS)
-    members = {member["_id"]: member for member in found}
+    members = await scope.db.members.among((each.member_id for each in news), _PARTICULARS)
     updates = [
         Update(key, {"$setOnInsert": row}, upsert=True)
         for each in news

@@ -17,7 +17,8 @@ from saas.values import first_id
 
 KINDS = ("payment", "refund")
 REVERSIBLE = (*KINDS, "charge")
-_BUYING = ("renew", "add", "change_plan", "close")  # what changes what was paid for a term
+# the acts that change what was paid for a term
+BUYING = ("renew", "auto_renew", "redeem", "add", "change_plan", "close", "auto_close")
 _SUMMED = 100_000  # entries at most that a total is of
 
 
@@ -134,7 +135,7 @@ async def _to_reverse(scope: Scope, entry_id: str, what: str) -> list[LedgerEntr
 
 async def _bought_since(scope: Scope, charge: LedgerEntry) -> bool:
     after = {"$gt": first_id("dee", charge["at"]), "$ne": ledger.purchase_key(charge["key"])}
-    filter = {"account_id": charge["account_id"], "verb": {"$in": list(_BUYING)}, "_id": after}
+    filter = {"account_id": charge["account_id"], "verb": {"$in": list(BUYING)}, "_id": after}
     return charge["account_id"] != "" and await scope.db.deeds.one(filter, ["_id"]) is not None
 
 

@@ -23,11 +23,7 @@ async def insert(db: Database, accounts: Sequence[Mapping[str, Any]]) -> None:
 
 async def join(db: Database, accounts: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Accounts with what is left to them."""
-    if not accounts:
-        return []
-    ids = [account["_id"] for account in accounts]
-    found = await db.quotas.find({"_id": {"$in": ids}}, limit=len(ids), fields=LEFT)
-    left = {row["_id"]: row for row in found}
+    left = await db.quotas.among((account["_id"] for account in accounts), LEFT)
     return [{**account, **left.get(account["_id"], {})} for account in accounts]
 
 

@@ -85,6 +85,5 @@ async def _tell(
 
 
 async def _plan_names(scope: Scope, accounts: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    ids = sorted({account["plan_id"] for account in accounts})
-    rows = await scope.db.plans.find({"_id": {"$in": ids}}, limit=len(ids), fields=["name"]) if ids else []
-    return {row["_id"]: row["name"] for row in rows}
+    found = await scope.db.plans.among((account["plan_id"] for account in accounts), ["name"])
+    return {plan_id: plan["name"] for plan_id, plan in found.items()}

@@ -56,8 +56,8 @@ def _waits_for_next_plan(account: Account, now: datetime) -> bool:
 
 
 async def _renew_all(scope: Scope, accounts: Sequence[Account], now: datetime) -> int:
-    sold = await _by_id(scope.db.plans, {row["plan_id"] for row in accounts})
-    members = await _by_id(scope.db.members, {row["member_id"] for row in accounts}, ["balance"])
+    sold = await scope.db.plans.among(row["plan_id"] for row in accounts)
+    members = await scope.db.members.among((row["member_id"] for row in accounts), ["balance"])
     renewed, unpaid, refused = 0, [], []
     for row in accounts:
         plan = plans.in_force(sold[row["plan_id"]], row)
@@ -126,11 +126,6 @@ def _occasion(account: Account) -> str:
 
 def _news(account: Account, facts: Mapping[str, Any]) -> News:
     return News(account["member_id"], account["_id"], account["username"], _occasion(account), facts)
-
-
-async def _by_id(table: Any, ids: set[str], fields: Sequence[str] | None = None) -> dict[str, Any]:
-    rows = await table.find({"_id": {"$in": sorted(ids)}}, limit=len(ids), fields=fields) if ids else []
-    return {row["_id"]: row for row in rows}
 
 
 AUTO_RENEW = Act("auto_renew", _renew_itself)

@@ -175,9 +175,8 @@ async def listing(ps: PlatformScope, query: ListQuery) -> Page:
         tenant = await ps.db.tenants.one({"slug": query.q.lower()}, ["_id"])
         filter["tenant_id"] = tenant["_id"] if tenant else ""
     found = await page(ps.db.schedules, filter, query)
-    ids = sorted({row["tenant_id"] for row in found.rows})
-    tenants = await ps.db.tenants.find({"_id": {"$in": ids}}, limit=len(ids), fields=["slug"]) if ids else []
-    slugs = {tenant["_id"]: tenant["slug"] for tenant in tenants}
+    tenants = await ps.db.tenants.among((row["tenant_id"] for row in found.rows), ["slug"])
+    slugs = {tenant_id: tenant["slug"] for tenant_id, tenant in tenants.items()}
     return Page([{**row, "slug": slugs.get(row["tenant_id"], "")} for row in found.rows], found.next)
 
 

@@ -16,7 +16,7 @@ from saas.tenants.purchases import NewPlanForm, UnitsForm
 from saas.tenants.scope import PlatformScope, Scope
 from saas.tenants.standing import NoteForm
 from tests.tenants.bulk_runs import ALL, asked, counts, opened, outcomes, worked_off
-from tests.world import World
+from tests.world import World, set_account
 
 pytestmark = pytest.mark.slow
 
@@ -63,8 +63,9 @@ async def test_what_is_said_beforehand_is_what_happens(
     """Accounts of every status, on a plan with units and on one without."""
     free = await plans.create(scope, PlanForm.model_validate({"name": "Free", "kind": "free", "price": "0"}))
     dear = await plans.create(scope, PlanForm.model_validate({"name": "Dear", "price": "60"}))
-    chosen = [*many[:6], *await opened(scope, free["_id"], 3)]
-    for number, account_id in enumerate(chosen):
+    chosen = [*many[:6], *await opened(scope, free["_id"], 3), many[6]]
+    await set_account(scope, many[6], status="pending")
+    for number, account_id in enumerate(chosen[:9]):
         act = (None, standing.SUSPEND, standing.CLOSE)[number % 3]
         if act:
             form = standing.CloseForm() if act is standing.CLOSE else NoteForm()
@@ -78,9 +79,9 @@ async def test_what_is_said_beforehand_is_what_happens(
     said = await bulk.outline(scope, verb, form, Choice(ids=chosen))
     before = await _received(scope)
     run = await worked_off(ps, scope, await asked(scope, verb, form, Choice(ids=chosen)))
-    assert said.count == run["total"] == 9
+    assert said.count == run["total"] == 10
     if verb != "message":
-        assert said.refused == run["refused"] and 0 < run["refused"] < 9
+        assert said.refused == run["refused"] and 0 < run["refused"] < 10
         assert said.to_pay == await _received(scope) - before
         assert (said.to_pay > 0) == (verb in ("renew", "change_plan"))
 

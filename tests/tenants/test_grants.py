@@ -8,8 +8,9 @@ import pytest
 
 from saas import migrations
 from saas.errors import Conflict, Denied, Invalid
-from saas.tenants import accounts, life, login, operators, plans, renewals
+from saas.tenants import accounts, card_making, life, login, operators, plans, renewals
 from saas.tenants.accounts import QuickOpenForm
+from saas.tenants.card_making import BatchForm
 from saas.tenants.forms import Form
 from saas.tenants.operators import OperatorForm
 from saas.tenants.plan_form import PlanForm
@@ -56,6 +57,8 @@ async def test_what_is_not_granted_is_not_sold_in_any_way(world: World, other: P
     own = world.acme.plan["_id"]
     assert [plan["_id"] for plan in await plans.for_sale(bob)] == [other["_id"]]
     assert await accounts.quote(bob, own, 1) is None
+    batch = BatchForm(kind="plan", plan_id=own, count=1, prefix="bob")
+    assert await refused(card_making.create(bob, batch, new_id("make"))) == "Monthly"
     opening = QuickOpenForm(username="carol", plan_id=own)
     assert await refused(accounts.quick_open(bob, opening, new_id("open"))) == "Monthly"
     for act, what in ((RENEW, RenewForm()), (ADD, AdditionForm(days=1))):

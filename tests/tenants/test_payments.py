@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import saas.tenants
 from saas.errors import AppError, Conflict, NotFound
-from saas.tenants import accounts, documents, ledger, life, payments, plans, purchases, standing, wallet
+from saas.tenants import accounts, documents, ledger, life, payments, plans, purchases, renewals, standing, wallet
 from saas.tenants.ledger import LedgerEntry
 from saas.tenants.paging import ListQuery
 from saas.tenants.payments import ReverseForm
 from saas.values import utcnow
-from tests.world import Business, World
+from tests.world import Business, World, set_account
 
 pytestmark = pytest.mark.slow
 
@@ -107,6 +110,25 @@ async def test_a_charge_comes_back_only_while_it_is_the_last(world: World) -> No
     assert await balance(acme) == 3000
     await payments.reverse(acme.scope, first["_id"], form())
     assert await balance(acme) == 0 and await ledger.differences(acme.scope) == []
+
+
+async def test_nor_is_one_after_which_the_account_renewed_itself(world: World) -> None:
+    acme, account = world.acme, world.acme.account
+    await wallet.top_up(acme.scope, account["member_id"], wallet.TopUpForm(amount=3000), "ahead")
+    await set_account(acme.scope, account["_id"], renews=True)
+    form_ = renewals.EndForm(expires_at=account["expires_at"])
+    await life.perform(acme.scope, renewals.AUTO_RENEW, account["_id"], form_, "itself")
+    with pytest.raises(Conflict, match="bought_since"):
+        await payments.reverse(acme.scope, (await opening(acme))["_id"], form("sale"))
+
+
+def test_every_act_is_known_to_change_what_was_paid_or_not_to() -> None:
+    """A new one is to be put where it belongs: what is paid for a term would be given back twice."""
+    files = Path(saas.tenants.__file__).parent.glob("*.py")
+    modules = [import_module(f"saas.tenants.{file.stem}") for file in files if file.stem != "__init__"]
+    verbs = {each.verb for module in modules for each in vars(module).values() if isinstance(each, life.Act)}
+    neither = {"activate", "begin", "delete", "keep_plan", "renews", "renews_not", "resume", "suspend", "transfer"}
+    assert verbs == neither | set(payments.BUYING)
 
 
 async def test_after_closing_nothing_comes_back_twice(world: World) -> None:
