@@ -10,7 +10,7 @@ from saas.handlers.columns import Column
 from saas.handlers.messages import ERROR, FIELD, field_message, sentence
 from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
-from saas.tenants.ledger import CARD
+from saas.tenants.ledger import CARD, USE
 from saas.tenants.notices_texts import KINDS
 from saas.values import utcnow
 
@@ -22,7 +22,7 @@ LEDGER_KINDS: Mapping[str, str] = {
     "adjustment": N_("Adjustment"),
     "transfer": N_("Transfer"),
 }
-METHODS: Mapping[str, str] = {**PAY_METHODS, CARD: N_("Recharge card")}
+METHODS: Mapping[str, str] = {**PAY_METHODS, CARD: N_("Recharge card"), USE: N_("Use of sessions")}
 DOCUMENTS: Mapping[str, str] = {
     "receipt": N_("Receipt"),
     "invoice": N_("Invoice"),
@@ -42,6 +42,7 @@ REASONS: Mapping[str, str] = {
     "guarded": N_("Too many wrong passwords"),
     "expiry": N_("Plan expired"),
     "quota": N_("Quota used up"),
+    "balance": N_("Balance used up"),
     "window": N_("Outside the hours"),
     "mac": N_("Other MAC address"),
     "vlan": N_("Other VLAN"),

@@ -22,8 +22,8 @@ async def insert(db: Database, accounts: Sequence[Mapping[str, Any]]) -> None:
 
 
 async def join(db: Database, accounts: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Accounts with what is left to them."""
-    left = await db.quotas.among((account["_id"] for account in accounts), LEFT)
+    """Accounts with what is left to them, and whose they are at this moment."""
+    left = await db.quotas.among((account["_id"] for account in accounts), (*LEFT, *_OWNERS))
     return [{**account, **left.get(account["_id"], {})} for account in accounts]
 
 

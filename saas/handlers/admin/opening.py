@@ -14,6 +14,7 @@ from saas.handlers.words import expiry
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import accounts, plans, share
+from saas.tenants.billing import METERED
 
 
 class QuickOpen(FormPage):
@@ -54,7 +55,8 @@ class Price(Handler):
         number = int(units) if units.isdecimal() else 0
         quote = await accounts.quote(self.scope, self.query("plan_id"), number, opens)
         expires = expiry(self.reader, {**quote.holding, "status": quote.status}) if quote else ""
-        self.page("admin/accounts/price.html", N_("Price"), quote=quote, expires=expires)
+        costs = tariffs.price(self.reader, quote.plan) if quote and quote.plan["kind"] in METERED else ""
+        self.page("admin/accounts/price.html", N_("Price"), quote=quote, expires=expires, costs=costs)
 
 
 _WRITE = Permission.ACCOUNTS_WRITE
