@@ -16,9 +16,9 @@ from saas.i18n import N_, Reader
 from saas.tenants.life import Preview
 
 _BECOME = {
-    "end": N_("{n} sessions are open. They are forced off."),
+    "end": N_("Sessions that are open: {n}. They are forced off."),
     "speed": N_(
-        "{n} sessions are open. They get the new speed now, or at the next log-in where the device cannot do that."
+        "Sessions that are open: {n}. They get the new speed now, or at the next log-in where the device cannot do that."
     ),
 }
 

@@ -281,4 +281,4 @@ async def test_who_is_online_is_told_of(
 ) -> None:
     assert "sessions are open" not in await preview(boss, f"{page}/suspend")
     await online(ps, own, "told", account["username"])
-    assert "1 sessions are open. They are forced off." in await preview(boss, f"{page}/suspend")
+    assert "Sessions that are open: 1. They are forced off." in await preview(boss, f"{page}/suspend")
