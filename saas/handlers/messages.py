@@ -107,6 +107,7 @@ ERROR: Mapping[str, str] = {
     "attributes_many": N_("At most {most} attributes, of {octets} octets in all, go with a log-in."),
     "nothing_planned": N_("No change of plan is planned for {name}."),
     "not_waiting": N_("The time of {name} runs already."),
+    "balance_short": N_("There is not so much on the balance."),
     "by_use": N_("Accounts are on this plan. Make another one for what is charged by use, and move them to it."),
     "balance_too_low": N_("The balance does not cover this. Take money first, or have it paid in another way."),
     "is_reversed": N_("This has been taken back already."),

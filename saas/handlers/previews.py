@@ -18,7 +18,8 @@ from saas.tenants.life import Preview
 _BECOME = {
     "end": N_("Sessions that are open: {n}. They are forced off."),
     "speed": N_(
-        "Sessions that are open: {n}. They get the new speed now, or at the next log-in where the device cannot do that."
+        "Sessions that are open: {n}. They get the new speed now, or at the next log-in where the device cannot do "
+        "that."
     ),
 }
 
