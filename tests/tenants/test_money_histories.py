@@ -93,7 +93,7 @@ class Town:
     async def step(self) -> None:
         """A handful of things at once: each once, twice, or cut off and tried again with its key."""
         doing = [await self.chance.choice(self._choices())() for _ in range(self.chance.randint(2, 5))]
-        self.events.append(self._report())
+        self.events += [self._report() for _ in range(3)]
         doing += [self._metered, lambda: adjust_due(self.ps), lambda: bulk_work.turn(self.ps)]
         await asyncio.gather(*(self._somehow(each) for each in doing))
 
