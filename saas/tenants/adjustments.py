@@ -47,7 +47,9 @@ async def mark(tx: Scope, account_id: str) -> None:
 
 
 async def balance_moved(tx: Scope, member_id: str, before: int, after: int) -> None:
-    """A member's balance has changed: accounts that are charged by use can do more or less with it now."""
+    """A member's balance has changed, if it has: accounts that are charged by use can do more or less with it now."""
+    if before == after:
+        return
     found = await tx.db.accounts.find({"member_id": member_id}, limit=_MOST, fields=["plan_id", "terms.kind"])
     plans = await tx.db.plans.among((account["plan_id"] for account in found), ["kind"])
     by_use = [

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
-from saas.errors import Conflict, Taken
+from saas.errors import Conflict, NotFound, Taken
 from saas.tenants import adjustments, notices
 from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Scope
@@ -56,75 +56,8 @@ class LedgerEntry(TypedDict):
     at: datetime
 
 
-async def post(
-    scope: Scope,
-    kind: Kind,
-    amount: int,
-    *,
-    key: str,
-    member_id: str,
-    account_id: str = "",
-    list_price: int = 0,
-    discount: int = 0,
-    tax_rate: int = 0,
-    method: str = "",
-    note: str = "",
-    reverses: str = "",
-    covered: bool = False,
-) -> LedgerEntry:
-    """Post `amount` to a member's balance, once for each `key`; a repeat returns the entry that is there.
-
-    NotFound; Conflict("key_reused"); with `covered` Conflict("balance_too_low") where it would fall below nothing.
-    """
-    if existing := await posted(scope, key):
-        return _same(existing, kind, amount, member_id)
-
-    async def write(tx: Scope) -> LedgerEntry:
-        member = await tx.db.members.update(member_id, {"$inc": {"balance": amount}})
-        if covered and member["balance"] < 0:
-            raise Conflict("balance_too_low", missing=-member["balance"])
-        entry: LedgerEntry = await tx.db.ledger.insert(
-            LedgerEntry(
-                _id=new_id("led"),
-                tenant_id=tx.tenant_id,
-                member_id=member_id,
-                agent_id=member["agent_id"],
-                account_id=account_id,
-                kind=kind,
-                amount=amount,
-                before=member["balance"] - amount,
-                after=member["balance"],
-                list_price=list_price,
-                discount=discount,
-                tax_rate=tax_rate,
-                method=method,
-                note=note,
-                reverses=reverses,
-                key=key,
-                actor_kind=tx.actor.kind,
-                actor_id=tx.actor.id,
-                actor_name=tx.actor.name,
-                at=utcnow(),
-            )
-        )
-        await _follow(tx, entry, member)
-        return entry
-
-    try:
-        return await scope.transaction(write)
-    except Taken:  # the same key was posted while we looked: the index is the judge
-        if (found := await posted(scope, key)) is None:
-            raise
-        return _same(found, kind, amount, member_id)
-
-
-async def _follow(tx: Scope, entry: LedgerEntry, member: Mapping[str, Any]) -> None:
-    await notices.posted(tx, entry, member)
-    await adjustments.balance_moved(tx, entry["member_id"], entry["before"], entry["after"])
-
-
 class Posting(NamedTuple):
-    """An entry that is still to be posted; `covered` as in `post`."""
+    """An entry that is still to be posted. With `covered` the balance must not fall below nothing by it."""
 
     kind: Kind
     amount: int
@@ -134,6 +67,101 @@ class Posting(NamedTuple):
     discount: int = 0
     tax_rate: int = 0
     covered: bool = False
+    reverses: str = ""
+
+
+async def post(
+    scope: Scope, kind: Kind, amount: int, *, key: str, member_id: str, account_id: str = "", **more: Any
+) -> LedgerEntry:
+    """Post `amount` to a member's balance, once for each `key`; a repeat returns the entry that is there. `more` as of
+    Posting.
+
+    NotFound; Conflict("key_reused"); with `covered` Conflict("balance_too_low") where it would fall below nothing.
+    """
+    posting = Posting(kind, amount, **more)
+    (entry,) = await _post(scope, [(key, posting)], member_id, account_id)
+    return entry
+
+
+async def book(
+    scope: Scope, postings: Sequence[Posting], *, key: str, member_id: str, account_id: str
+) -> list[LedgerEntry]:
+    """Post all of them together, once for each `key`. As `post`."""
+    numbered = [(f"{key}:{number}", posting) for number, posting in enumerate(postings, 1)]
+    return await _post(scope, numbered, member_id, account_id) if numbered else []
+
+
+async def _post(
+    scope: Scope, numbered: Sequence[tuple[str, Posting]], member_id: str, account_id: str
+) -> list[LedgerEntry]:
+    """Post what goes together, by keys of which the first tells whether that was done."""
+
+    async def write(tx: Scope) -> list[LedgerEntry]:
+        # first the change, which nobody else can then make before we are done, and then the look
+        moved = sum(posting.amount for _, posting in numbered)
+        if not await tx.db.members.update_one({"_id": member_id}, {"$inc": {"balance": moved}}):
+            raise NotFound(id=member_id)
+        member = await tx.db.members.get(member_id)
+        entries: list[LedgerEntry] = []
+        balance = before = member["balance"] - moved
+        for key, posting in numbered:
+            balance += posting.amount
+            if posting.covered and balance < 0:
+                raise Conflict("balance_too_low", missing=-balance)
+            entries.append(_entry(tx, posting, key, member, account_id, balance))
+        await tx.db.ledger.insert_many(entries)
+        await notices.posted(tx, entries, member)
+        await adjustments.balance_moved(tx, member_id, before, balance)
+        return entries
+
+    if done := await _done(scope, numbered, member_id):
+        return done
+    try:
+        return await scope.transaction(write)
+    except Taken:  # the same key was posted while we looked: the index is the judge
+        if done := await _done(scope, numbered, member_id):
+            return done
+        raise
+
+
+def _entry(
+    scope: Scope, posting: Posting, key: str, member: Mapping[str, Any], account_id: str, after: int
+) -> LedgerEntry:
+    entry = LedgerEntry(
+        _id=new_id("led"),
+        tenant_id=scope.tenant_id,
+        member_id=member["_id"],
+        agent_id=member["agent_id"],
+        account_id=account_id,
+        kind=posting.kind,
+        amount=posting.amount,
+        before=after - posting.amount,
+        after=after,
+        list_price=posting.list_price,
+        discount=posting.discount,
+        tax_rate=posting.tax_rate,
+        method=posting.method,
+        note=posting.note,
+        reverses=posting.reverses,
+        key=key,
+        actor_kind=scope.actor.kind,
+        actor_id=scope.actor.id,
+        actor_name=scope.actor.name,
+        at=utcnow(),
+    )
+    return entry
+
+
+async def _done(scope: Scope, numbered: Sequence[tuple[str, Posting]], member_id: str) -> list[LedgerEntry]:
+    """What was posted by these keys. Conflict("key_reused") when that was something else."""
+    if await posted(scope, numbered[0][0]) is None:
+        return []
+    found = [await posted(scope, key) for key, _ in numbered]
+    for entry, (key, posting) in zip(found, numbered, strict=True):
+        wanted = (posting.kind, posting.amount, member_id)
+        if entry is None or (entry["kind"], entry["amount"], entry["member_id"]) != wanted:
+            raise Conflict("key_reused", key=key)
+    return [entry for entry in found if entry]
 
 
 def sale(list_price: int, paid: int, method: str, note: str, tax_rate: int = 0) -> tuple[Posting, ...]:
@@ -144,12 +172,6 @@ def sale(list_price: int, paid: int, method: str, note: str, tax_rate: int = 0) 
     if method == BALANCE:
         return (entry("charge", -paid, covered=True),)
     return entry("payment", paid, method=method), entry("charge", -paid)
-
-
-async def book(scope: Scope, postings: Sequence[Posting], *, key: str, member_id: str, account_id: str) -> None:
-    """Post all of them, once for each `key`. As `post`; call it in a transaction."""
-    for number, posting in enumerate(postings, 1):
-        await post(scope, **posting._asdict(), key=f"{key}:{number}", member_id=member_id, account_id=account_id)
 
 
 async def listing(scope: Scope, query: ListQuery, kinds: Sequence[str] = ()) -> Page:
@@ -256,10 +278,4 @@ async def purchase(scope: Scope, entry: LedgerEntry) -> list[LedgerEntry]:
 async def posted(scope: Scope, key: str) -> LedgerEntry | None:
     """The entry of a key; None when there is none."""
     entry: LedgerEntry | None = await scope.db.ledger.one({"key": key})
-    return entry
-
-
-def _same(entry: LedgerEntry, kind: Kind, amount: int, member_id: str) -> LedgerEntry:
-    if (entry["kind"], entry["amount"], entry["member_id"]) != (kind, amount, member_id):
-        raise Conflict("key_reused", key=entry["key"])
     return entry

@@ -173,30 +173,22 @@ async def suspended(scope: Scope, account: Mapping[str, Any], plan_name: str) ->
     await tell(scope, "suspended", [news])
 
 
-async def posted(scope: Scope, entry: Mapping[str, Any], member: Mapping[str, Any]) -> None:
-    """Tell of a ledger entry, in its transaction: of a payment, and of a balance that falls below the tenant's limit.
-
-    What came in by the same operation was never meant to stay: keys of one operation share what stands before the last
-    colon, and the balance is compared with what it was before all of them.
+async def posted(scope: Scope, entries: Sequence[Mapping[str, Any]], member: Mapping[str, Any]) -> None:
+    """Tell of ledger entries that were posted together, in their transaction: of payments, and of a balance that falls
+    below the tenant's limit by all of them. What came in by the same operation was never meant to stay.
     """
     if not (member["email"] or webhooks.url(scope)):
         return
+    paid = [entry for entry in entries if entry["kind"] == "payment" and entry["amount"] > 0]
+    await tell(scope, "payment", [_of_entry(entry, member) for entry in paid])
+    limit, last = scope.tenant["parameters"]["notice_balance"], entries[-1]
+    if last["after"] < limit <= entries[0]["before"]:
+        await tell(scope, "balance_low", [_of_entry(last, member)])
+
+
+def _of_entry(entry: Mapping[str, Any], member: Mapping[str, Any]) -> News:
     facts = {"balance": entry["after"], "amount": entry["amount"], "at": entry["at"]}
-    news = News(member["_id"], member["_id"], member["login"], entry["key"], facts)
-    limit = scope.tenant["parameters"]["notice_balance"]
-    if entry["kind"] == "payment" and entry["amount"] > 0:
-        await tell(scope, "payment", [news])
-    elif entry["amount"] < 0 and entry["after"] < limit <= await _before_operation(scope, entry):
-        await tell(scope, "balance_low", [news])
-
-
-async def _before_operation(scope: Scope, entry: Mapping[str, Any]) -> int:
-    operation, colon, _ = entry["key"].rpartition(":")
-    if not colon:
-        return int(entry["before"])
-    filter = {"key": {"$gte": f"{operation}:", "$lt": f"{operation};"}, "member_id": entry["member_id"]}
-    rows = await scope.db.ledger.find(filter, sort=[("key", 1)], limit=100, fields=["amount"])
-    return int(entry["after"]) - sum(row["amount"] for row in rows)
+    return News(member["_id"], member["_id"], member["login"], entry["key"], facts)
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:

@@ -7,17 +7,16 @@ each second and each octet is charged once, and the balance is the sum of its en
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from saas.store import Update
 from saas.tenants import adjustments, notices
 from saas.tenants.ledger import USE, LedgerEntry
-from saas.tenants.notices import News
 from saas.tenants.scope import SYSTEM, PlatformScope
 from saas.values import new_id, utcnow
 
-_MEMBER = ("tenant_id", "agent_id", "login", "balance")
+_MEMBER = ("tenant_id", "agent_id", "login", "email", "balance")
 
 
 class Charge(NamedTuple):
@@ -53,7 +52,7 @@ async def charge(ps: PlatformScope, charges: Sequence[Charge]) -> None:
         running[each.member_id] -= each.amount
         entries.append(_entry(each, member["agent_id"], running[each.member_id]))
     await ps.db.ledger.insert_many(entries)
-    await _tell(ps, members, sums, entries)
+    await _tell(ps, members, entries)
 
 
 def _entry(charge: Charge, agent_id: str | None, after: int) -> LedgerEntry:
@@ -81,19 +80,15 @@ def _entry(charge: Charge, agent_id: str | None, after: int) -> LedgerEntry:
     )
 
 
-async def _tell(
-    ps: PlatformScope, members: dict[str, Any], sums: dict[str, int], entries: Iterable[LedgerEntry]
-) -> None:
+async def _tell(ps: PlatformScope, members: Mapping[str, Any], entries: Sequence[LedgerEntry]) -> None:
     """Whose balance has ended is looked at; whose has fallen below the tenant's limit is told."""
-    last = {entry["member_id"]: entry for entry in entries}
+    own: dict[str, list[LedgerEntry]] = defaultdict(list)
+    for entry in entries:
+        own[entry["member_id"]].append(entry)
     tenants = await ps.db.tenants.among({member["tenant_id"] for member in members.values()})
-    for member_id, member in members.items():
+    for member_id, posted in own.items():
+        member = members[member_id]
         scope = ps.enter(tenants[member["tenant_id"]], SYSTEM)
-        before, after = member["balance"] + sums[member_id], member["balance"]
-        if before > 0 >= after:
-            await adjustments.balance_moved(scope, member_id, before, after)
-        if after < scope.tenant["parameters"]["notice_balance"] <= before:
-            entry = last[member_id]
-            facts = {"balance": after, "amount": entry["amount"], "at": entry["at"]}
-            news = News(member_id, member_id, member["login"], entry["key"], facts)
-            await notices.tell(scope, "balance_low", [news])
+        await notices.posted(scope, posted, member)
+        if posted[0]["before"] > 0 >= posted[-1]["after"]:
+            await adjustments.balance_moved(scope, member_id, posted[0]["before"], posted[-1]["after"])

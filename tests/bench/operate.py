@@ -36,6 +36,7 @@ DESKS = 8
 REPORTS = 1000  # of a portion, each of another account
 EXPIRING = 5000  # accounts
 _SOME = 100  # ids in a filter
+_STRIDE = 4001  # a prime: whoever comes next is another member's
 _MB = 2**20
 _LONG_AGO = datetime.fromisoformat("2020-01-01T00:00:00+00:00")
 
@@ -69,7 +70,7 @@ class Operations:
         await rows.update_many({"username": {"$lt": f"u{REPORTS:06d}"}}, {"$set": by_use})
         found = await rows.find({"plan_id": self._plan_id}, sort=[("_id", 1)], limit=2 * EXPIRING, fields=["_id"])
         self._ids = [row["_id"] for row in found]
-        await self._ps.db.tenants.update(scope.tenant_id, {"$set": {"parameters.webhook_url": "http://127.0.0.1:9/"}})
+        await scope.db.members.update_many({}, {"$set": {"email": "somebody@example.com"}})
 
     async def hear(self) -> None:
         """What the accounting job does beside."""
@@ -78,7 +79,7 @@ class Operations:
 
     async def _renew(self, seconds: float) -> Measured:
         async def one(number: int) -> None:
-            account_id = self._ids[number % len(self._ids)]
+            account_id = self._ids[number * _STRIDE % len(self._ids)]
             await life.perform(self._scope, RENEW, account_id, RenewForm(), f"renew-{self._run}-{number}")
 
         return await self._desks(one, seconds)
@@ -118,9 +119,8 @@ class Operations:
     async def _expire(self, seconds: float) -> Measured:
         """However long it takes."""
         since = await self._expired()
-        scope = self._ps.enter(await self._ps.db.tenants.get(self._scope.tenant_id), SYSTEM)
         begun, until = time.monotonic(), since + timedelta(minutes=5)
-        told = await reminders.tell_expired(scope, Occasion(until, since, until))
+        told = await reminders.tell_expired(self._scope, Occasion(until, since, until))
         return told, time.monotonic() - begun
 
     async def _expired(self) -> datetime:

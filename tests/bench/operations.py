@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from tests.bench.bench import Bench
@@ -16,7 +16,7 @@ from tests.bench.compare import Comparison, Sample, Side, rounds
 from tests.bench.ours import Service
 from tests.bench.processes import ROOT, SERVER_CORE, Refused, Usage
 
-MANY, FEW = 100_000, 10_000  # accounts
+MANY, FEW = 12_000, 10_000  # accounts
 FIGURES = {
     "renew": "Renewals, with payment and charge",
     "open": "Accounts opened, with payment and charge",
@@ -89,12 +89,15 @@ def operations(bench: Bench) -> Iterator[Comparison]:
 @contextmanager
 def _desk(bench: Bench, accounts: int) -> Iterator[Desk]:
     service = Service(bench.folder / f"operations-{accounts}", 1, accounts)
-    try:
+    with ExitStack() as stack:
+        stack.callback(_drop, service)
         bench.say(f"1 tenant with {accounts} accounts, made in {service.fill():.0f} s")
         desk = Desk(service)
+        stack.callback(desk.end)
         yield desk
-        desk.end()
-    finally:
-        service.end()
-        service.stores.drop()
-        shutil.rmtree(service.folder)
+
+
+def _drop(service: Service) -> None:
+    service.end()
+    service.stores.drop()
+    shutil.rmtree(service.folder)

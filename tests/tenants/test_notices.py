@@ -208,8 +208,8 @@ async def test_a_low_balance_is_told_when_it_falls_and_not_when_money_only_passe
     async def post(kind: Any, amount: int, key: str) -> None:
         await ledger.post(scope, kind, amount, key=key, member_id=member_id)
 
-    await post("payment", 3000, "renew-1:payment")
-    await post("charge", -3000, "renew-1:charge")
+    sale = ledger.sale(3000, 3000, "cash", "Monthly × 1")
+    await ledger.book(scope, sale, key="renew-1", member_id=member_id, account_id="")
     assert await rows(scope, "balance_low") == []
     await post("payment", 800, "top-up")
     await post("charge", -300, "hour-1")
