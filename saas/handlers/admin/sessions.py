@@ -32,6 +32,7 @@ class Sessions(ListPage):
     """Every session, newest first; open ones too."""
 
     title = N_("Sessions")
+    template = "admin/sessions/list.html"
     search = N_("Account, IP address or MAC")
     export = "sessions"
     columns = (

@@ -18,7 +18,7 @@ Choices = Sequence[tuple[str, str]]
 M = TypeVar("M", bound=BaseModel)
 
 WIDGETS = frozenset(
-    {"text", "textarea", "password", "secret", "identifier", "money", "number", "switch", "date", "email"}
+    {"text", "textarea", "password", "secret", "identifier", "money", "number", "switch", "date", "moment", "email"}
     | {"select", "multi", "permissions", "file"}
 )
 CONTROL = frozenset({"_xsrf", "_attempt", "_version", "_next"})  # what our own page adds to a form

@@ -2,8 +2,8 @@
 
 Hints stand in ``Field(json_schema_extra={…})``:
 
-- ``widget``: text, textarea, password, secret (generate and copy), money, number, switch, select, multi, date, email,
-  file (it arrives as base64)
+- ``widget``: text, textarea, password, secret (generate and copy), money, number, switch, select, multi, date, moment
+  (a date with a time), email, file (it arrives as base64)
 - ``scale``: the field is stored as this many units for each one typed, e.g. 1_000_000 for Mbps kept as bit/s
 - ``unit``: message id of what stands behind the box, e.g. "Mbps"
 - ``labels``: value -> message id, for the choices of a Literal
