@@ -107,6 +107,10 @@ ERROR: Mapping[str, str] = {
     "attributes_many": N_("At most {most} attributes, of {octets} octets in all, go with a log-in."),
     "nothing_planned": N_("No change of plan is planned for {name}."),
     "not_waiting": N_("The time of {name} runs already."),
+    "price_changed": N_(
+        "The sum has changed since you saw it: it was {shown} and is {now} now. Nothing has been done. Look at it "
+        "again and confirm."
+    ),
     "balance_too_low": N_("The balance does not cover this. Take money first, or have it paid in another way."),
     "is_reversed": N_("This has been taken back already."),
     "is_reversal": N_("This takes back another entry. To undo it, book anew what was taken back."),
@@ -203,6 +207,7 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (Conflict, 409),
     (Unavailable, 503),
 )
+_AMOUNTS = ("shown", "now")  # data of errors that is money
 _HTTP_CODES = {403: "denied", 404: "not_found", 405: "method_not_allowed", 413: "too_big"}
 
 
@@ -247,6 +252,7 @@ def sentence(reader: Reader, code: str, status: int, data: Mapping[str, Any]) ->
     """What happened, for a page or a toast. A code without words of its own falls back to its status."""
     fallback = {403: "denied", 404: "not_found", 409: "conflict", 429: "limit"}.get(status, "error")
     text = ERROR.get(code) or ERROR[fallback if status != 422 else "invalid"]
+    data = {name: reader.money(value) if name in _AMOUNTS else value for name, value in data.items()}
     try:
         return reader(text, **data) if data else reader(text)
     except KeyError:

@@ -171,11 +171,13 @@ class AccountPasswordForm(Form):
     )
 
 
-async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[Account, str]:
+async def quick_open(
+    scope: Scope, form: QuickOpenForm, attempt: str, expected: int | None = None
+) -> tuple[Account, str]:
     """Open member and account, take the money for the months; (account, its password). Once for each `attempt` key.
 
     The member can log in to self-service with the same name and password. Invalid plan, Denied("plan_not_granted"),
-    Taken("username"), Limit.
+    Conflict("price_changed") when `expected` was shown to be the price and is not, Taken("username"), Limit.
     """
     existing = await scope.db.accounts.one({"username": form.username})
     if existing and existing["attempt"] == attempt:
@@ -186,13 +188,14 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     if plan is None:
         raise Invalid({"plan_id": "bad_choice"})
     plans.check_sale(scope, plan)
+    offer = _quote(scope, plan, form.units, form.opens)
+    plans.check_price(expected, offer.price)
     await platform.check_tier(scope, "accounts")
     password = form.password or security.new_secret(10)
     activates_at = _activates_at(scope, form)
     hashed = await asyncio.to_thread(security.hash_password, password)
     particulars = form.model_dump(include={"name", "mobile", "email", "note"})
     member = new_member(form.username, password_hash=hashed, **particulars)
-    offer = _quote(scope, plan, form.units, form.opens)
     account = new_account(scope, member, plan["_id"], form.username, password) | {
         **offer.holding,
         "status": offer.status,

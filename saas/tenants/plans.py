@@ -140,6 +140,12 @@ def check_sale(scope: Scope, plan: Plan) -> None:
         raise Denied("plan_not_granted", name=plan["name"])
 
 
+def check_price(shown: int | None, now: int) -> None:
+    """Conflict("price_changed") when another sum was shown (None: none was) than what is to pay now, minor units."""
+    if shown not in (None, now):
+        raise Conflict("price_changed", shown=shown, now=now)
+
+
 async def sold(scope: Scope, plan_id: str) -> Plan | None:
     """A plan that can be bought; None when there is none, or it is not for sale."""
     plan: Plan | None = await scope.db.plans.one({"_id": plan_id, **_SOLD})
