@@ -12,7 +12,7 @@ from typing import Any
 
 from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
-from saas.tenants.quotas import LEFT
+from saas.tenants.quotas import LEFT, low
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 
@@ -156,6 +156,18 @@ async def grants_begin(ps: PlatformScope) -> None:
     await ps.db.operators.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
 
 
+async def low_quotas_begin(ps: PlatformScope) -> None:
+    """Who has used 80 % of a quota is told from now on, also of what was bought before."""
+    change: dict[str, Any] = {"$set": {"parameters.notice_quota": 80}}
+    change["$addToSet"] = {"parameters.notice_mail": "quota_low"}
+    await ps.db.tenants.update_many({"parameters.notice_quota": {"$exists": False}}, change)
+    after = ""
+    while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000, fields=["term"]):
+        after = rows[-1]["_id"]
+        terms = {row["_id"]: row["term"] for row in rows if "term" in row}
+        await ps.db.quotas.bulk([Update({"_id": key}, {"$set": low(term, 80)}) for key, term in terms.items()])
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -168,6 +180,7 @@ MIGRATIONS: Sequence[Migration] = (
     closings_begin,
     attributes_begin,
     grants_begin,
+    low_quotas_begin,
 )
 
 

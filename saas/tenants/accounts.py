@@ -67,7 +67,8 @@ class Account(billing.Holding):
 
     What it has of its plan is its holding. `terms`: the version of the plan that it keeps (plans.KEPT and "version"),
     None: the present one. `next_plan_id`: what the first purchase after its end is of, "" = the same. `suspended_at`:
-    when its clock was stopped. `fallen_at`: when its quota fell to nothing, until that is told (tenants.reminders).
+    when its clock was stopped. `fallen_at`: when its quota became low or fell to nothing, until that is told
+    (tenants.reminders).
     `renews`: by itself, from the balance, before its end (tenants.renewals). `closing_told_at`: when the member was
     told that it will be closed for having been suspended too long (tenants.closings). `mac` and `vlan`:
     the line it is bound to where its plan says so (saas.tenants.lines).
@@ -210,7 +211,7 @@ async def quick_open(
             await tx.db.members.insert(member)
         except Taken as error:
             raise Taken("username") from error
-        await quotas.insert(tx.db, [account])
+        await quotas.insert(tx, [account])
         opened = await get(tx, account["_id"])
         sale = ledger.sale(offer.price, offer.price, form.method, offer.note, plan["tax_rate"])
         await ledger.book(tx, sale, key=attempt, member_id=opened["member_id"], account_id=opened["_id"])

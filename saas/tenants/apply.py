@@ -271,7 +271,7 @@ async def _accounts(
         and not known.is_free(row["account_id"])
         and metering.has_grown(before.get(row["_id"]), row)
     }
-    found = await quotas.join(ps.db, list((await _known_accounts(ps, known, mark, paying)).values()))
+    found = await quotas.join(ps.db, list((await _known_accounts(ps, known, mark, paying)).values()), quotas.METERED)
     limited = {account["_id"]: account for account in found if metering.is_limited(account)}
     for account in found:
         if account["_id"] not in limited:

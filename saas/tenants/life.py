@@ -196,7 +196,7 @@ async def _write(tx: Scope, act: Act, case: Case, effect: Effect) -> None:
         await tx.db.accounts.delete(account["_id"])
         await tx.db.quotas.delete(account["_id"])
     else:
-        own = await quotas.change(tx.db, account["_id"], effect.changes)
+        own = await quotas.change(tx, account["_id"], effect.changes)
         after: Any = {**case.account, **effect.changes, **await tx.db.accounts.update(account["_id"], {"$set": own})}
         told["after"] = after
         if effect.tell:

@@ -54,9 +54,10 @@ class Parameters(TypedDict):
     """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en".
 
     `notice_mail`: the kinds of notices (notices_texts.KINDS, less those by hand) that go by mail; `notice_days`: how
-    many before expiry, 0 none; `notice_balance`: minor units below which a balance is low. `legal_name` …
-    `paper_footer`: what stands on receipts and invoices; `logo`: a row of logos, "" for none. `renew_hours`: how long
-    before their end accounts renew by themselves; `suspend_days`: after how many of suspension they close, 0 never.
+    many before expiry, 0 none; `notice_quota`: what percentage of a quota is used when it is low, 0 never;
+    `notice_balance`: minor units below which a balance is low. `legal_name` … `paper_footer`: what stands on receipts
+    and invoices; `logo`: a row of logos, "" for none. `renew_hours`: how long before their end accounts renew by
+    themselves; `suspend_days`: after how many of suspension they close, 0 never.
     """
 
     system_name: str
@@ -71,6 +72,7 @@ class Parameters(TypedDict):
     show_password: bool
     notice_mail: list[str]
     notice_days: int
+    notice_quota: int
     notice_balance: int
     legal_name: str
     postal_address: str
@@ -181,6 +183,7 @@ async def create_tenant(
             show_password=False,
             notice_mail=sorted(name for name, kind in KINDS.items() if not kind.by_hand),
             notice_days=3,
+            notice_quota=80,
             notice_balance=0,
             legal_name="",
             postal_address="",
