@@ -156,10 +156,10 @@ async def grants_begin(ps: PlatformScope) -> None:
     await ps.db.operators.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
 
 
-async def low_quotas_begin(ps: PlatformScope) -> None:
-    """Who has used 80 % of a quota is told from now on, also of what was bought before."""
-    change: dict[str, Any] = {"$set": {"parameters.notice_quota": 80}}
-    change["$addToSet"] = {"parameters.notice_mail": "quota_low"}
+async def more_notices_begin(ps: PlatformScope) -> None:
+    """Who has used 80 % of a quota is told, also of what was bought before; so is whose account becomes active."""
+    kinds = {"parameters.notice_mail": {"$each": ["activated", "quota_low"]}}
+    change: dict[str, Any] = {"$set": {"parameters.notice_quota": 80}, "$addToSet": kinds}
     await ps.db.tenants.update_many({"parameters.notice_quota": {"$exists": False}}, change)
     after = ""
     while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000, fields=["term"]):
@@ -180,7 +180,7 @@ MIGRATIONS: Sequence[Migration] = (
     closings_begin,
     attributes_begin,
     grants_begin,
-    low_quotas_begin,
+    more_notices_begin,
 )
 
 

@@ -166,6 +166,15 @@ KINDS: Final[Mapping[str, Kind]] = {
         N_("{system}: your payment of {amount}"),
         N_("Hello {name},\n\nwe received your payment of {amount} on {at}. Thank you.\n\n{system}"),
     ),
+    "activated": Kind(
+        N_("Account active"),
+        "account.activated",
+        ("account", "plan"),
+        N_("{system}: your account is active"),
+        N_(
+            "Hello {name},\n\nyour account {account} with the plan {plan} is active: you can go online now.\n\n{system}"
+        ),
+    ),
     "suspended": Kind(
         N_("Account suspended"),
         "account.suspended",

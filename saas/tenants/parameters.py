@@ -41,6 +41,7 @@ NoticeKind = Literal[
     "quota_used",
     "balance_low",
     "payment",
+    "activated",
     "suspended",
     "closing",
     "closed",

@@ -16,6 +16,7 @@ async def test_tenants_and_members_of_old_can_be_told_something(world: World) ->
     scope, member_id = world.acme.scope, world.acme.account["member_id"]
     fresh: Any = scope.tenant["parameters"]
     later = {
+        "activated",
         "closed",
         "closing",
         "quota_low",
@@ -57,11 +58,11 @@ async def test_quotas_of_old_can_be_low(world: World) -> None:
     await world.ps.db.tenants.update(world.acme.id, {"$unset": old, "$set": parameters})
     await world.ps.db.tenants.update(world.zeta.id, {"$set": {"parameters.notice_quota": 0}})
     for _ in range(2):
-        await migrations.low_quotas_begin(world.ps)
+        await migrations.more_notices_begin(world.ps)
     row = await scope.db.quotas.get(account["_id"])
     assert (row["octets_low"], row["seconds_low"]) == (200, None)
     now = (await world.ps.db.tenants.get(world.acme.id))["parameters"]
-    assert (now["notice_quota"], now["notice_mail"]) == (80, ["expired", "quota_used", "quota_low"])
+    assert (now["notice_quota"], now["notice_mail"]) == (80, ["expired", "quota_used", "activated", "quota_low"])
     assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["notice_quota"] == 0
 
 
