@@ -10,8 +10,11 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from saas.i18n import LANGUAGES, Reader
+from saas.permissions import PRESETS
 from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
+from saas.tenants.platform import PRESET_NAMES
 from saas.tenants.quotas import LEFT, low
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
@@ -168,6 +171,17 @@ async def more_notices_begin(ps: PlatformScope) -> None:
         await ps.db.quotas.bulk([Update({"_id": key}, {"$set": low(term, 80)}) for key, term in terms.items()])
 
 
+async def groups_built_in(ps: PlatformScope) -> None:
+    """The groups that a tenant began with follow the code, where nobody has changed them; others stay as they are."""
+    fresh = {"preset": {"$exists": False}}
+    for preset, title in PRESET_NAMES.items():
+        beyond = {"permissions": {"$elemMatch": {"$nin": sorted(PRESETS[preset])}}}
+        names = [Reader.of(language)(title) for language in LANGUAGES]
+        untouched = {**fresh, "name": {"$in": names}, "version": 1, "$nor": [beyond]}
+        await ps.db.groups.update_many(untouched, {"$set": {"preset": preset, "permissions": []}})
+    await ps.db.groups.update_many(fresh, {"$set": {"preset": ""}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -181,6 +195,7 @@ MIGRATIONS: Sequence[Migration] = (
     attributes_begin,
     grants_begin,
     more_notices_begin,
+    groups_built_in,
 )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypedDict
 
@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.permissions import Permission
+from saas.permissions import Permission, granted
 from saas.tenants import platform, records
 from saas.tenants.forms import Form, Line, Name, OptionalPassword, Username
 from saas.tenants.paging import ListQuery, Page, page
@@ -23,11 +23,14 @@ OPERATOR = records.Noun("operators", "operator", "opr", "login")
 
 
 class Group(TypedDict):
-    """`permissions` are keys of saas.permissions."""
+    """`permissions` are keys of saas.permissions. `preset`: of a built-in group the key of PRESETS that says which they
+    are in each version; its row holds none. "" for a group of the tenant's own.
+    """
 
     _id: str
     tenant_id: str
     name: str
+    preset: str
     permissions: list[str]
     version: int
     created_at: datetime
@@ -89,16 +92,18 @@ class OperatorForm(Form):
 async def create_group(scope: Scope, form: GroupForm) -> Group:
     """A new group. Taken("name"), Invalid permissions."""
     _within_own(scope, form.permissions)
-    group: Group = await records.create(scope, GROUP, _group_values(form))
-    return group
+    return _whole(await records.create(scope, GROUP, _group_values(form)))
 
 
 async def update_group(scope: Scope, group_id: str, form: GroupForm, version: int | None = None) -> Group:
-    """Change a group; its operators have the new permissions at their next click. Taken, Conflict, NotFound."""
+    """Change a group; its operators have the new permissions at their next click. Taken, Conflict, NotFound.
+
+    A built-in group that is given other permissions is the tenant's own from then on.
+    """
     _within_own(scope, form.permissions)
-    values = _group_values(form)
-    group: Group = await records.change(scope, GROUP, group_id, values, version=version, guard=_group_is_within_own)
-    return group
+    before = await get_group(scope, group_id)
+    values = _group_values(form, before["preset"] if set(form.permissions) == granted(before) else "")
+    return _whole(await records.change(scope, GROUP, group_id, values, version=version, guard=_group_is_within_own))
 
 
 async def delete_group(scope: Scope, group_id: str) -> None:
@@ -108,18 +113,18 @@ async def delete_group(scope: Scope, group_id: str) -> None:
 
 async def groups(scope: Scope) -> list[Group]:
     """Every group by name."""
-    return await scope.db.groups.find({}, sort=[("name", 1)], limit=500)
+    return [_whole(row) for row in await scope.db.groups.find({}, sort=[("name", 1)], limit=500)]
 
 
 async def get_group(scope: Scope, group_id: str) -> Group:
     """One group. NotFound."""
-    group: Group = await scope.db.groups.get(group_id)
-    return group
+    return _whole(await scope.db.groups.get(group_id))
 
 
 async def group_listing(scope: Scope, query: ListQuery) -> Page:
     """Groups. `q` is the beginning of a name."""
-    return await page(scope.db.groups, _begins("name", query.q), query)
+    found = await page(scope.db.groups, _begins("name", query.q), query)
+    return Page([_whole(row) for row in found.rows], found.next)
 
 
 async def create(scope: Scope, form: OperatorForm) -> Operator:
@@ -172,22 +177,27 @@ def _begins(field: str, q: str) -> dict[str, Any]:
     return {field: {"$gte": q, "$lt": q + "\uffff"}} if q else {}
 
 
-def _group_values(form: GroupForm) -> dict[str, Any]:
-    return {"name": form.name, "permissions": sorted(set(form.permissions))}
+def _whole(row: Group) -> Group:
+    """A group with what it grants now."""
+    return {**row, "permissions": sorted(granted(row))}
 
 
-def _within_own(scope: Scope, permissions: list[Any]) -> None:
+def _group_values(form: GroupForm, preset: str = "") -> dict[str, Any]:
+    return {"name": form.name, "preset": preset, "permissions": [] if preset else sorted(set(form.permissions))}
+
+
+def _within_own(scope: Scope, permissions: Iterable[str]) -> None:
     """Nobody can give, or take from, others what he does not have himself."""
     if not set(permissions) <= scope.permissions:
         raise Invalid({"permissions": "beyond_own"})
 
 
 async def _group_is_within_own(scope: Scope, group: Group) -> None:
-    _within_own(scope, group["permissions"])
+    _within_own(scope, granted(group))
 
 
 async def _group_is_free(scope: Scope, group: Group) -> None:
-    _within_own(scope, group["permissions"])
+    _within_own(scope, granted(group))
     if await scope.db.operators.count({"group_id": group["_id"]}, limit=1):
         raise Conflict("in_use", name=group["name"])
 
@@ -215,7 +225,7 @@ async def _check_group(scope: Scope, group_id: str) -> None:
     group = await scope.db.groups.one({"_id": group_id})
     if group is None:
         raise Invalid({"group_id": "bad_choice"})
-    if not set(group["permissions"]) <= scope.permissions:
+    if not granted(group) <= scope.permissions:
         raise Invalid({"group_id": "beyond_own"})
 
 

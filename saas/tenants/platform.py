@@ -12,7 +12,6 @@ from pydantic import Field, StringConstraints
 from saas import security
 from saas.errors import Conflict, Limit
 from saas.i18n import N_, Reader
-from saas.permissions import PRESETS
 from saas.tenants import audit
 from saas.tenants.forms import Email, Form, Name, Password
 from saas.tenants.notices_texts import KINDS
@@ -24,7 +23,7 @@ SHARED_POOL = "shared"
 FIRST_OWNER = "platform@example.com"  # who is made when no other is named
 _RESERVED = {"admin", "api", "openpns", "platform", "static", "system", "www"}
 
-_PRESET_NAMES = {
+PRESET_NAMES = {  # of the groups that a tenant begins with
     "manager": N_("Manager"),
     "cashier": N_("Cashier"),
     "engineer": N_("Engineer"),
@@ -202,9 +201,9 @@ async def create_tenant(
     await ps.db.tenants.insert(tenant)
     await ps.enter(tenant, ps.actor).db.groups.insert_many(
         [
-            {"_id": new_id("grp"), "name": name, "permissions": sorted(keys), "version": 1}
+            {"_id": new_id("grp"), "name": say(title), "preset": preset, "permissions": [], "version": 1}
             | {"created_at": now, "updated_at": now}
-            for name, keys in ((say(title), PRESETS[preset]) for preset, title in _PRESET_NAMES.items())
+            for preset, title in PRESET_NAMES.items()
         ]
     )
     await audit.record_platform(ps, "tenant.create", tenant["_id"], name=tenant["slug"], tier=tier)

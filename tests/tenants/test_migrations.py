@@ -8,6 +8,7 @@ from typing import Any
 from saas import migrations
 from saas.store import Insert
 from saas.tenants import accounts, verify
+from saas.values import new_id
 from tests.tenants.accounting_events import event, record_and_apply
 from tests.world import World, sessions_of
 
@@ -64,6 +65,25 @@ async def test_quotas_of_old_can_be_low(world: World) -> None:
     now = (await world.ps.db.tenants.get(world.acme.id))["parameters"]
     assert (now["notice_quota"], now["notice_mail"]) == (80, ["expired", "quota_used", "activated", "quota_low"])
     assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["notice_quota"] == 0
+
+
+async def test_groups_of_old_follow_the_code_where_nobody_changed_them(world: World) -> None:
+    scope = world.acme.scope
+    await scope.db.groups.delete_many({})
+    old = {"version": 1, "permissions": ["accounts:read", "ledger:read"]}
+    rows: dict[str, dict[str, Any]] = {
+        "营业员": old,
+        "Cashier": {**old, "permissions": ["accounts:read", "nas:write"]},  # that no cashier had
+        "经理": {**old, "version": 2},
+        "Desk": old,
+        "Read only": {**old, "permissions": []},
+    }
+    await scope.db.groups.insert_many([{"_id": new_id("grp"), "name": name, **row} for name, row in rows.items()])
+    for _ in range(2):
+        await migrations.groups_built_in(world.ps)
+    found = {row["name"]: (row["preset"], row["permissions"]) for row in await scope.db.groups.find()}
+    own = {name: ("", rows[name]["permissions"]) for name in ("Cashier", "经理", "Desk")}
+    assert found == {**own, "营业员": ("cashier", []), "Read only": ("viewer", [])}
 
 
 async def test_open_sessions_are_moved_to_their_own_place(world: World) -> None:

@@ -15,6 +15,7 @@ from saas.permissions import Permission
 from saas.tenants import operators
 from saas.tenants.paging import ListQuery, Page
 
+ORIGINS = {"built_in": N_("Built in"), "own": N_("Your own")}
 SHOWN = 50  # operators of a group that its page shows
 
 
@@ -25,6 +26,7 @@ class GroupList(ListPage):
     columns = (
         Column(N_("Group name"), "name", link="/groups/{_id}", role="title", sort="name"),
         Column(N_("Permissions"), lambda row: len(row["permissions"]), "number"),
+        Column(N_("Origin"), lambda row: "own" if not row["preset"] else "built_in", words=ORIGINS),
         Column(N_("Changed"), "updated_at", "moment"),
     )
     search = N_("Group name")
