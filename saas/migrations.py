@@ -182,6 +182,11 @@ async def groups_built_in(ps: PlatformScope) -> None:
     await ps.db.groups.update_many(fresh, {"$set": {"preset": ""}})
 
 
+async def group_grants_begin(ps: PlatformScope) -> None:
+    """Groups grant every plan, as before."""
+    await ps.db.groups.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -196,6 +201,7 @@ MIGRATIONS: Sequence[Migration] = (
     grants_begin,
     more_notices_begin,
     groups_built_in,
+    group_grants_begin,
 )
 
 

@@ -99,7 +99,9 @@ ERROR: Mapping[str, str] = {
     "nothing_to_buy": N_("{name} neither ends nor runs out, so there is nothing to renew."),
     "never_ends": N_("{name} does not end by a date, so there is nothing to renew by itself."),
     "renews_not": N_("{name} does not renew by itself, or its plan is not on sale any more."),
-    "plan_not_granted": N_("You may not sell the plan {name}. Whoever runs this system can grant it to you."),
+    "plan_not_granted": N_(
+        "You may not sell the plan {name}, nor redeem cards for it. Whoever runs this system can grant it to you."
+    ),
     "attribute_line": N_("An attribute is written as name = value, which “{line}” is not."),
     "attribute_unknown": N_("The engine knows no attribute {line}."),
     "attribute_engines": N_("{line} is for the engine to say, from the account and the other fields of the plan."),

@@ -133,7 +133,9 @@ async def acting(ps: PlatformScope, actor: Actor, tenant: Mapping[str, Any]) -> 
     if row is None or row["disabled"]:
         return None
     group = await bare.db.groups.one({"_id": row["group_id"]})
-    return ps.enter(tenant, actor, granted(group) if group else frozenset(), operators.sells(row))
+    if group is None:
+        return ps.enter(tenant, actor, frozenset(), frozenset())
+    return ps.enter(tenant, actor, granted(group), operators.sells(row["plan_ids"], group))
 
 
 async def change_password(ps: PlatformScope, session: Session, form: PasswordForm) -> Session:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, TypedDict
 
 from pydantic import Field, StringConstraints
@@ -24,7 +25,8 @@ OPERATOR = records.Noun("operators", "operator", "opr", "login")
 
 class Group(TypedDict):
     """`permissions` are keys of saas.permissions. `preset`: of a built-in group the key of PRESETS that says which they
-    are in each version; its row holds none. "" for a group of the tenant's own.
+    are in each version; its row holds none. "" for a group of the tenant's own. `plan_ids`: the plans that those of its
+    operators may sell who have none of their own, none for all.
     """
 
     _id: str
@@ -32,6 +34,7 @@ class Group(TypedDict):
     name: str
     preset: str
     permissions: list[str]
+    plan_ids: list[str]
     version: int
     created_at: datetime
     updated_at: datetime
@@ -40,7 +43,7 @@ class Group(TypedDict):
 class Operator(TypedDict):
     """A second-level operator. The super administrator is the cloud account and has no row here.
 
-    `plan_ids`: the plans it may sell, none for all.
+    `plan_ids`: the plans it may sell, none for those of its group.
     """
 
     _id: str
@@ -60,6 +63,13 @@ class GroupForm(Form):
     """A permission group."""
 
     name: Name = Field(title=N_("Group name"))
+    plan_ids: list[str] = Field(
+        default=[],
+        max_length=500,
+        title=N_("Plans to sell"),
+        description=N_("For operators of the group who have no choice of their own. None chosen: all."),
+        json_schema_extra={"widget": "plans"},
+    )
     permissions: list[Permission] = Field(
         default=[], max_length=200, title=N_("Permissions"), json_schema_extra={"widget": "permissions"}
     )
@@ -77,7 +87,10 @@ class OperatorForm(Form):
         default=[],
         max_length=500,
         title=N_("Plans to sell"),
-        description=N_("Accounts are opened, renewed, topped up and moved on these plans only. None chosen: all."),
+        description=N_(
+            "Accounts are opened, renewed, topped up and moved on these plans only, and cards for them redeemed. None "
+            "chosen: those of the group."
+        ),
         json_schema_extra={"widget": "plans"},
     )
     password: OptionalPassword = Field(
@@ -90,8 +103,9 @@ class OperatorForm(Form):
 
 
 async def create_group(scope: Scope, form: GroupForm) -> Group:
-    """A new group. Taken("name"), Invalid permissions."""
+    """A new group. Taken("name"), Invalid permissions or plans."""
     _within_own(scope, form.permissions)
+    await _check_plans(scope, form.plan_ids)
     return _whole(await records.create(scope, GROUP, _group_values(form)))
 
 
@@ -101,9 +115,11 @@ async def update_group(scope: Scope, group_id: str, form: GroupForm, version: in
     A built-in group that is given other permissions is the tenant's own from then on.
     """
     _within_own(scope, form.permissions)
+    await _check_plans(scope, form.plan_ids)
     before = await get_group(scope, group_id)
+    guard = partial(_group_is_within_own, form.plan_ids)
     values = _group_values(form, before["preset"] if set(form.permissions) == granted(before) else "")
-    return _whole(await records.change(scope, GROUP, group_id, values, version=version, guard=_group_is_within_own))
+    return _whole(await records.change(scope, GROUP, group_id, values, version=version, guard=guard))
 
 
 async def delete_group(scope: Scope, group_id: str) -> None:
@@ -130,7 +146,7 @@ async def group_listing(scope: Scope, query: ListQuery) -> Page:
 async def create(scope: Scope, form: OperatorForm) -> Operator:
     """A new operator. Taken("login"), Invalid group, plans or password, Limit("tier_limit")."""
     _check_password(form, required=True)
-    await _check_group(scope, form.group_id)
+    await _check_group(scope, form.group_id, form.plan_ids)
     await _check_plans(scope, form.plan_ids)
     await platform.check_tier(scope, "operators")
     operator: Operator = await records.create(scope, OPERATOR, await _operator_values(form))
@@ -140,7 +156,7 @@ async def create(scope: Scope, form: OperatorForm) -> Operator:
 async def update(scope: Scope, operator_id: str, form: OperatorForm, version: int | None = None) -> Operator:
     """Change an operator; a disabled one or one with a new password is out at once. Taken, Conflict, NotFound."""
     _check_password(form, required=False)
-    await _check_group(scope, form.group_id)
+    await _check_group(scope, form.group_id, form.plan_ids)
     await _check_plans(scope, form.plan_ids)
     values = await _operator_values(form)
     operator: Operator = await records.change(
@@ -168,9 +184,9 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     return await page(scope.db.operators, filter, query)
 
 
-def sells(operator: Mapping[str, Any]) -> frozenset[str] | None:
-    """The plans that an operator may sell, None for all."""
-    return frozenset(operator["plan_ids"]) or None
+def sells(plan_ids: Sequence[str], group: Mapping[str, Any]) -> frozenset[str] | None:
+    """The plans that an operator may sell, None for all: those that were granted to him, if any, else to his group."""
+    return frozenset(plan_ids or group["plan_ids"]) or None
 
 
 def _begins(field: str, q: str) -> dict[str, Any]:
@@ -183,7 +199,8 @@ def _whole(row: Group) -> Group:
 
 
 def _group_values(form: GroupForm, preset: str = "") -> dict[str, Any]:
-    return {"name": form.name, "preset": preset, "permissions": [] if preset else sorted(set(form.permissions))}
+    permissions = [] if preset else sorted(set(form.permissions))
+    return {"name": form.name, "preset": preset, "permissions": permissions, "plan_ids": sorted(set(form.plan_ids))}
 
 
 def _within_own(scope: Scope, permissions: Iterable[str]) -> None:
@@ -192,8 +209,12 @@ def _within_own(scope: Scope, permissions: Iterable[str]) -> None:
         raise Invalid({"permissions": "beyond_own"})
 
 
-async def _group_is_within_own(scope: Scope, group: Group) -> None:
+async def _group_is_within_own(plan_ids: Sequence[str], scope: Scope, group: Group) -> None:
+    """Before it gets these plans: where they change, they do so for operators whom nobody looks at here."""
     _within_own(scope, granted(group))
+    if set(plan_ids) != set(group["plan_ids"]):
+        for each in (plan_ids, group["plan_ids"]):
+            _check_sells(scope, frozenset(each) or None)
 
 
 async def _group_is_free(scope: Scope, group: Group) -> None:
@@ -203,30 +224,30 @@ async def _group_is_free(scope: Scope, group: Group) -> None:
 
 
 async def _operator_is_within_own(scope: Scope, operator: Operator) -> None:
-    await _check_group(scope, operator["group_id"])
-    _check_sells(scope, operator["plan_ids"])
+    await _check_group(scope, operator["group_id"], operator["plan_ids"])
 
 
 async def _check_plans(scope: Scope, plan_ids: list[str]) -> None:
-    _check_sells(scope, plan_ids)
     wanted = sorted(set(plan_ids))
     known = await scope.db.plans.find({"_id": {"$in": wanted}}, limit=len(wanted), fields=["_id"]) if wanted else []
     if len(known) != len(wanted):
         raise Invalid({"plan_ids": "bad_choice"})
 
 
-def _check_sells(scope: Scope, plan_ids: list[str]) -> None:
+def _check_sells(scope: Scope, sold: frozenset[str] | None) -> None:
     """Nobody can let others sell, or keep from selling, what he may not sell himself."""
-    if scope.sells is not None and not (plan_ids and set(plan_ids) <= scope.sells):
+    if scope.sells is not None and (sold is None or not sold <= scope.sells):
         raise Invalid({"plan_ids": "beyond_own"})
 
 
-async def _check_group(scope: Scope, group_id: str) -> None:
+async def _check_group(scope: Scope, group_id: str, plan_ids: Sequence[str]) -> None:
+    """Whether the actor may have to do with an operator of the group who was granted these plans."""
     group = await scope.db.groups.one({"_id": group_id})
     if group is None:
         raise Invalid({"group_id": "bad_choice"})
     if not granted(group) <= scope.permissions:
         raise Invalid({"group_id": "beyond_own"})
+    _check_sells(scope, sells(plan_ids, group))
 
 
 def _check_password(form: OperatorForm, *, required: bool) -> None:

@@ -94,7 +94,7 @@ async def set_status(scope: Scope, plan_id: str, status: Literal["active", "reti
 
 
 async def delete(scope: Scope, plan_id: str) -> None:
-    """Remove a plan that no account has, no card is for and no operator is granted.
+    """Remove a plan that no account has, no card is for and no operator or group is granted.
 
     Conflict("in_use") otherwise: retire it instead.
     """
@@ -228,7 +228,8 @@ async def _settle(values: Mapping[str, Any], scope: Scope, plan: Plan) -> None:
 
 async def _is_free(scope: Scope, plan: Plan) -> None:
     # an operator whose last granted plan went away might sell all
-    uses = ((scope.db.accounts, "plan_id"), (scope.db.card_batches, "plan_id"), (scope.db.operators, "plan_ids"))
+    uses = [(scope.db.accounts, "plan_id"), (scope.db.card_batches, "plan_id")]
+    uses += [(scope.db.operators, "plan_ids"), (scope.db.groups, "plan_ids")]
     for table, field in uses:
         if await table.count({field: plan["_id"]}, limit=1):
             raise Conflict("in_use", name=plan["name"])
