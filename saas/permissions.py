@@ -23,6 +23,7 @@ class Permission(StrEnum):
     CARDS_WRITE = "cards:write"
     DOCUMENTS_READ = "documents:read"
     DOCUMENTS_WRITE = "documents:write"
+    LEDGER_ADJUST = "ledger:adjust"
     LEDGER_READ = "ledger:read"
     LEDGER_REVERSE = "ledger:reverse"
     MEMBERS_READ = "members:read"

@@ -169,6 +169,7 @@ COLLECTIONS: dict[str, Collection] = {
         ),
     ),
     "quotas": Collection(_TENANT_MEMBER),
+    "adjustments": Collection(_TENANT, (Index(_newest("next_at")),)),
     "ledger": Collection(
         _TENANT_MEMBER,
         (

@@ -303,6 +303,14 @@ class Database:
             raise FenceError(f"{name} has no {sorted(set(self._fence) - set(collection.fence))}")
         return Table(self._client[self._name][name], collection, self._fence, self._session)
 
+    def behind(self, fence: Mapping[str, str]) -> Database:
+        """This database, within the same transaction, behind a fence. An empty value, which would fence nothing, is
+        refused, and so is a second fence.
+        """
+        if self._fence or not fence or not all(fence.values()):
+            raise FenceError("a fence needs a value for every field, and is put up once")
+        return Database(self._client, self._name, fence, self._session)
+
     async def transaction(self, work: Callable[[Database], Awaitable[T]]) -> T:
         """Run `work` with a database whose writes happen together or not at all.
 
@@ -351,9 +359,7 @@ class Store:
 
     def fenced(self, fence: Mapping[str, str]) -> Database:
         """The database behind a fence; an empty value would fence nothing and is refused."""
-        if not fence or not all(fence.values()):
-            raise FenceError("a fence needs a value for every field")
-        return Database(self._client, self._name, fence)
+        return self.platform().behind(fence)
 
     def platform(self) -> Database:
         """The database without a fence: for PlatformScope only."""

@@ -113,6 +113,8 @@ ERROR: Mapping[str, str] = {
         "The sum has changed since you saw it: it was {shown} and is {now} now. Nothing has been done. Look at it "
         "again and confirm."
     ),
+    "balance_short": N_("There is not so much on the balance."),
+    "by_use": N_("Accounts are on this plan. Make another one for what is charged by use, and move them to it."),
     "balance_too_low": N_("The balance does not cover this. Take money first, or have it paid in another way."),
     "is_reversed": N_("This has been taken back already."),
     "is_reversal": N_("This takes back another entry. To undo it, book anew what was taken back."),

@@ -15,6 +15,14 @@ from saas.handlers.words import account_state, expiry
 from saas.i18n import N_, Reader
 from saas.tenants.life import Preview
 
+_BECOME = {
+    "end": N_("Sessions that are open: {n}. They are forced off."),
+    "speed": N_(
+        "Sessions that are open: {n}. They get the new speed now, or at the next log-in where the device cannot do "
+        "that."
+    ),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
@@ -90,7 +98,6 @@ def _notes(reader: Reader, preview: Preview) -> list[str]:
         found.append(reader(N_("The price is {price}: a discount of {less}."), price=price, less=less))
     if account_state(preview.after) == "expired":
         found.append(reader(N_("It has expired all the same: buy something, or nobody gets online.")))
-    if preview.online:
-        text = N_("{n} sessions are open. They go on as they began until they end or are forced off.")
-        found.append(reader(text, n=preview.online))
+    if preview.online and preview.become:
+        found.append(reader(_BECOME[preview.become], n=preview.online))
     return found

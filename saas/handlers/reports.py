@@ -22,6 +22,7 @@ JOBS = {
     "kicks": N_("Force off sessions that gave way to a newcomer"),
     "stale_sessions": N_("Close sessions that fell silent"),
     "overdue_sessions": N_("Force off what devices do not end"),
+    "adjustments": N_("Hold open sessions to what has changed"),
     "slots": N_("Rebuild concurrency slots"),
     "notices": N_("Send notices"),
     "scheduled": N_("Do what is due for the tenants"),

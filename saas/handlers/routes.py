@@ -59,6 +59,7 @@ _ACTIONS = {
     "disconnect": N_("Force off, change speed"),
     "redeem": N_("Redeem"),
     "reverse": N_("Reverse entries"),
+    "adjust": N_("Change balances"),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from saas.i18n import N_, Reader
+from saas.tenants.billing import METERED
 from saas.tenants.plans import Plan
 
 _PRICE: Mapping[str, str] = {
@@ -39,6 +40,8 @@ def sentence(reader: Reader, plan: Plan) -> str:
     parts = [price(reader, plan), *_gives(reader, plan), *_gifts(reader, plan), _speed(reader, plan)]
     if plan["bundle_months"] or plan["valid_days"] or plan["octets"] or plan["seconds"]:
         parts.append(reader(N_("after the end {what}"), what=_after(reader, plan)))
+    elif plan["kind"] in METERED:
+        parts.append(reader(N_("without balance {what}"), what=_after(reader, plan)))
     return reader(N_(", ")).join(parts) + reader(N_("."))
 
 

@@ -57,6 +57,10 @@ _FAILED: Mapping[str, tuple[str, str]] = {
         N_("Cannot get online: what the plan {plan} gives is used up."),
         N_("It can log in again as soon as it is renewed."),
     ),
+    "balance": (
+        N_("Cannot get online: the balance of {balance} pays for no use of the plan {plan}."),
+        N_("It can log in again as soon as money is taken onto the balance."),
+    ),
     "window": (
         N_("Cannot get online now: the plan {plan} is good again from {when} on."),
         N_("Change the hours of the plan, or give the account another plan."),
@@ -79,7 +83,11 @@ _RESTRICTED: Mapping[str, str] = {
     "pool": N_("Gets online in the pool {pool} only: {why}."),
     "slow": N_("Gets online at {rate} only: {why}."),
 }
-_WHY = {"expiry": N_("the plan {plan} ended on {when}"), "quota": N_("what the plan {plan} gives is used up")}
+_WHY = {
+    "expiry": N_("the plan {plan} ended on {when}"),
+    "quota": N_("what the plan {plan} gives is used up"),
+    "balance": N_("the balance is {balance}"),
+}
 
 
 def headline(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> Headline:
@@ -153,6 +161,12 @@ def _quota(passed: bool, data: Data) -> str:
     return N_("{left} left")
 
 
+def _balance(passed: bool, data: Data) -> str:
+    if data["balance"] is None:
+        return N_("The balance does not matter: use is paid for in advance")
+    return N_("The balance of {balance} pays for {left}") if passed else N_("The balance is {balance}")
+
+
 def _window(passed: bool, data: Data) -> str:
     if data["until"] is None:
         return N_("Good at all hours")
@@ -191,6 +205,7 @@ _LINES: Mapping[str, Callable[[bool, Data], str]] = {
     "nas": _nas,
     "expiry": _expiry,
     "quota": _quota,
+    "balance": _balance,
     "window": _window,
     "mac": _mac,
     "vlan": _vlan,
@@ -207,6 +222,8 @@ def _facts(reader: Reader, data: Data, devices: Mapping[str, str]) -> dict[str, 
         facts["when"] = reader.minute(from_epoch(data["expires_at"]))
     if data.get("until") is not None:
         facts["when"] = reader.minute(from_epoch(data["until"]))
+    if data.get("balance") is not None:
+        facts["balance"] = reader.money(data["balance"])
     if "bound" in data:
         facts["sent"] = data["sent"] or reader(N_("an unknown line"))
     left = [data.get("octets_left"), data.get("seconds_left")]

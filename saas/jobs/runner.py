@@ -20,6 +20,7 @@ from saas.jobs.notes import keep_notes
 from saas.jobs.overdue import Overdue
 from saas.jobs.scheduled import Scheduler
 from saas.tenants import health
+from saas.tenants.adjusting import adjust_due
 from saas.tenants.first_logins import begin_terms
 from saas.tenants.outbox import send_due
 from saas.tenants.scope import PlatformScope
@@ -50,6 +51,7 @@ def all_jobs() -> list[Job]:
         Job("changes", 0, accounting.hear_changes),
         Job("notes", 0.5, keep_notes),
         Job("kicks", 0.2, kick_oldest),
+        Job("adjustments", 0.5, adjust_due),
         Job("stale_sessions", 15, accounting.close_stale),
         Job("slots", 15, accounting.check_slots),
         Job("overdue_sessions", 10, Overdue().end),

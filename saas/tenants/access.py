@@ -44,6 +44,7 @@ class LoginRecord:
     max_session_time: int  # seconds, at most MAX_TIMEOUT; 0 = no limit
     octets_left: int | None = None  # of what was paid, None = not limited; below 0 by what one interim interval carried
     seconds_left: int | None = None
+    balance: int | None = None  # minor units, where use is charged to it: then it pays for what is left; else None
     counted: str = "both"  # the direction whose octets count: "both", "down", "up"
     window: Window | None = None  # when the plan is good; None = always
     mac: str = ""  # "AA-BB-…", the only station that may dial in; "" = any
@@ -185,7 +186,7 @@ def decide(request: LoginRequest, record: LoginRecord | None) -> Decision:
 # The rules that a login may fail and yet be let in; and the vendors whose devices then hold it to the pool or the
 # speed, and to a short time. On all others it is refused, or it would be let in without restriction or end: OpenVPN's
 # plugin heeds none of it, strongSwan no short time, pppd no pool, and hotspots give the address before the login.
-_ENDS = ("expiry", "quota")
+_ENDS = ("expiry", "quota", "balance")
 _HOLDS: Mapping[str, frozenset[str]] = {
     "pool": frozenset({"", "mikrotik", "huawei", "h3c", "zte", "zte-bps", "cisco", "accel-ppp", "standard"}),
     "slow": frozenset(
@@ -237,13 +238,26 @@ def _expiry_facts(_request: LoginRequest, record: LoginRecord) -> Facts:
 
 
 def _quota(_request: LoginRequest, record: LoginRecord) -> bool:
-    return (record.octets_left is None or record.octets_left > 0) and (
-        record.seconds_left is None or record.seconds_left > 0
+    return record.balance is not None or (
+        (record.octets_left is None or record.octets_left > 0)
+        and (record.seconds_left is None or record.seconds_left > 0)
     )
 
 
 def _quota_facts(_request: LoginRequest, record: LoginRecord) -> Facts:
-    return {"octets_left": record.octets_left, "seconds_left": record.seconds_left, "plan": record.plan_name}
+    left = (record.octets_left, record.seconds_left) if record.balance is None else (None, None)
+    return {"octets_left": left[0], "seconds_left": left[1], "plan": record.plan_name}
+
+
+def _balance(_request: LoginRequest, record: LoginRecord) -> bool:
+    return record.balance is None or record.balance > 0
+
+
+def _balance_facts(_request: LoginRequest, record: LoginRecord) -> Facts:
+    pays = (
+        {"octets_left": record.octets_left, "seconds_left": record.seconds_left} if record.balance is not None else {}
+    )
+    return {"balance": record.balance, "plan": record.plan_name, **pays}
 
 
 def _window(request: LoginRequest, record: LoginRecord) -> bool:
@@ -280,6 +294,10 @@ def _concurrency_facts(request: LoginRequest, record: LoginRecord) -> Facts:
     return {"sessions": request.sessions, "limit": record.concurrency, "kicks": record.kicks}
 
 
+def _has_quota(record: LoginRecord) -> bool:
+    return record.balance is None and (record.octets_left is not None or record.seconds_left is not None)
+
+
 # Name, whether it passes, what a reader needs to understand it, and whether a record can fail it. The guard and the
 # password come first and together: the rules behind them are for those who knew it.
 _RULES: tuple[tuple[str, Passes, Callable[[LoginRequest, LoginRecord], Facts], Callable[[LoginRecord], bool]], ...] = (
@@ -289,7 +307,8 @@ _RULES: tuple[tuple[str, Passes, Callable[[LoginRequest, LoginRecord], Facts], C
     ("status", _status, _status_facts, lambda record: record.status not in ("normal", "pending")),
     ("nas", _nas, _nas_facts, lambda record: bool(record.nas_ids)),
     ("expiry", _expiry, _expiry_facts, lambda record: record.expires_at is not None),
-    ("quota", _quota, _quota_facts, lambda record: record.octets_left is not None or record.seconds_left is not None),
+    ("quota", _quota, _quota_facts, _has_quota),
+    ("balance", _balance, _balance_facts, lambda record: record.balance is not None),
     ("window", _window, _window_facts, lambda record: record.window is not None),
     ("mac", _mac, _mac_facts, lambda record: bool(record.mac)),
     ("vlan", _vlan, _vlan_facts, lambda record: bool(record.vlan)),
@@ -313,6 +332,19 @@ def _session_timeout(request: LoginRequest, record: LoginRecord, restricted: str
     if record.window is not None:
         least = min(least, int(record.window.until(request.now) - request.now))
     return 1 if least < 1 else least
+
+
+def held_to(record: LoginRecord, now: float) -> tuple[object, ...]:
+    """What sessions of an account are held to at a moment, to be compared: a change of it concerns those that are open.
+
+    ("out",), ("pool", its name), ("slow", up, down) or ("full", up, down, devices).
+    """
+    decision = decide(LoginRequest("", None, now, None, True, None), record)
+    if decision.reason:
+        return ("out",)
+    if not decision.restricted:
+        return ("full", record.up_rate, record.down_rate, record.nas_ids)
+    return ("pool", record.end_pool) if record.at_end == "pool" else ("slow", record.end_up_rate, record.end_down_rate)
 
 
 def octets_share(record: LoginRecord) -> int:

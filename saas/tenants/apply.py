@@ -166,13 +166,12 @@ async def _apply_all(
             await sessions.close_of_nas(scope, event.nas_id, at, "NAS-Reboot", event.status)
 
 
-async def _settle(ps: PlatformScope, work: Callable[[PlatformScope], Awaitable[metering.Fallen]]) -> None:
+async def _settle(ps: PlatformScope, work: Callable[[PlatformScope], Awaitable[None]]) -> None:
     for _ in range(_ATTEMPTS):
         try:
-            fallen = await ps.transaction(work)
+            await ps.transaction(work)
         except Taken:  # somebody else made one of the new sessions: begin anew with theirs
             continue
-        await metering.tell(ps, fallen)
         return
     raise Conflict("changed")
 
@@ -195,7 +194,7 @@ def _rounds(events: Iterable[AcctEvent]) -> Iterable[tuple[list[AcctEvent], list
 
 async def _write(
     known: Known, mark: int, intervals: Mapping[str, int], events: Sequence[AcctEvent], ps: PlatformScope
-) -> metering.Fallen:
+) -> None:
     """Read the sessions concerned, let the events take effect, write. Taken when another writer was quicker."""
     await ps.db.installation.update_one(_TURN, {"$inc": {"turns": 1}}, upsert=True)
     keyed = [(accounting.event_key(event), event) for event in events]
@@ -214,11 +213,10 @@ async def _write(
         if event.account_id:
             claims[row["_id"]] = event.account_id
     rows = [row for found in books.values() for row in found]
-    accounts = await _accounts(ps, known, mark, before, rows, claims)
+    payers = await _payers(ps, known, mark, before, rows, claims)
     changed = [row for row in rows if _finish(row, before.get(row["_id"]), intervals[row["tenant_id"]])]
-    fallen = await metering.take(ps, before, changed, accounts)
+    await metering.take(ps, before, changed, payers)
     await sessions.put(ps.db, before, changed)
-    return fallen
 
 
 def _take(rows: list[Row], event: AcctEvent) -> Row:
@@ -252,7 +250,7 @@ def _finish(row: Row, before: Row | None, interval: int) -> bool:
     return True
 
 
-async def _accounts(
+async def _payers(
     ps: PlatformScope,
     known: Known,
     mark: int,
@@ -260,8 +258,8 @@ async def _accounts(
     rows: Sequence[Row],
     claims: Mapping[str, str],
 ) -> dict[str, Account]:
-    """The accounts that have limits and pay for something, by id, with what is left to them; before that, every session
-    has its owner as far as there is one.
+    """The accounts that pay for something, by id (metering.payer); before that, every session has its owner as far as
+    there is one.
     """
     await _own(ps, known, mark, [row for row in rows if not row["account_id"]], claims)
     paying = {
@@ -272,11 +270,14 @@ async def _accounts(
         and metering.has_grown(before.get(row["_id"]), row)
     }
     found = await quotas.join(ps.db, list((await _known_accounts(ps, known, mark, paying)).values()), quotas.METERED)
-    limited = {account["_id"]: account for account in found if metering.is_limited(account)}
+    plans = await known.plans(ps, {account["plan_id"] for account in found}, metering.OF_PLAN)
+    payers: dict[str, Account] = {}
     for account in found:
-        if account["_id"] not in limited:
+        if payer := metering.payer(account, plans.get(account["plan_id"], {})):
+            payers[account["_id"]] = payer
+        else:
             known.learn_free(account["_id"], mark)
-    return limited
+    return payers
 
 
 async def _known_accounts(ps: PlatformScope, known: Known, mark: int, ids: Collection[str]) -> dict[str, Account]:

@@ -67,8 +67,8 @@ class Holding(TypedDict):
 
 
 def price_of(tariff: Tariff, units: int) -> int:
-    """List price of units."""
-    return tariff["price"] * units
+    """List price of units; what is charged by use costs nothing in advance."""
+    return 0 if tariff["kind"] in METERED else tariff["price"] * units
 
 
 def tax_in(amount: int, rate: int) -> int:
@@ -84,6 +84,11 @@ def metered(tariff: Tariff, before: int, after: int) -> int:
     """
     per = METERED[tariff["kind"]]
     return tariff["price"] * after // per - tariff["price"] * before // per
+
+
+def affords(tariff: Tariff, balance: int) -> int:
+    """How many seconds or octets a balance pays for, at a price for each hour or MB."""
+    return max(0, balance) * METERED[tariff["kind"]] // tariff["price"]
 
 
 def later(start: datetime, months: int, days: int, zone: str, anchor: int = 0) -> datetime:

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, NotRequired, Self, TypedDict
@@ -164,6 +164,11 @@ def own_speed(session: Session) -> Speed | None:
     return (up, down) if up is not None and down is not None else None
 
 
+def is_gone(attempt: Disconnect) -> bool:
+    """Whether the device said that it knows of no such session."""
+    return attempt["result"] == "nak" and attempt["error_cause"] == _NO_CONTEXT
+
+
 async def get(scope: Scope, attempt_id: str) -> Disconnect:
     """One attempt. NotFound."""
     attempt: Disconnect = await scope.db.disconnects.get(attempt_id)
@@ -173,6 +178,12 @@ async def get(scope: Scope, attempt_id: str) -> Disconnect:
 async def history(scope: Scope, session_id: str) -> list[Disconnect]:
     """The attempts to end or change a session, the newest first."""
     return await scope.db.disconnects.find({"session_id": session_id})
+
+
+async def last_of(scope: Scope, session_ids: Sequence[str]) -> dict[str, Disconnect]:
+    """The newest attempt of each of some sessions, by session id, among their last hundred."""
+    found = await scope.db.disconnects.find({"session_id": {"$in": list(session_ids)}}) if session_ids else []
+    return {attempt["session_id"]: attempt for attempt in reversed(found)}
 
 
 def to_dict(attempt: Disconnect) -> dict[str, Any]:
@@ -327,7 +338,7 @@ async def _record(scope: Scope, attempt: Disconnect, result: CommandResult) -> D
 async def _follow(scope: Scope, attempt: Disconnect) -> None:
     """What the answer means for the session: about to end, at its new speed, gone already, or nothing."""
     session_id = attempt["session_id"]
-    if attempt["result"] == "nak" and attempt["error_cause"] == _NO_CONTEXT:
+    if is_gone(attempt):
         await sessions.close_one(scope, session_id, "Lost-Carrier", "disconnect")
     elif attempt["result"] == "ack" and attempt.get("kind") == "coa":
         await sessions.mark_speed(scope, session_id, attempt["up_rate"], attempt["down_rate"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from saas.kv import Change
@@ -15,12 +15,13 @@ Account = Mapping[str, Any]
 
 
 class Known:
-    """Intervals of tenants, accounts, and which of these have no limits. Empty at every `begin` unless it hears."""
+    """Intervals of tenants, plans, accounts, which of these pay for nothing. Empty at every `begin` unless it hears."""
 
     def __init__(self) -> None:
         self._intervals: dict[str, int] = {}
+        self._plans: dict[str, Mapping[str, Any]] = {}
         self._accounts: dict[str, Account] = {}
-        self._free: set[str] = set()  # ids of accounts that have no limits
+        self._free: set[str] = set()  # ids of accounts that pay for nothing
         self._ids: dict[str, dict[str, str]] = {}  # tenant -> user name -> id of what is kept
         self._news: AsyncIterator[Change | None] | None = None
         self._hears = False
@@ -62,6 +63,17 @@ class Known:
             self._intervals |= found
         return self._intervals | found
 
+    async def plans(
+        self, ps: PlatformScope, plan_ids: Iterable[str], fields: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """Plans by id, with some fields, always the same ones; those that do not exist are left out."""
+        mark, unknown = self._heard, set(plan_ids) - self._plans.keys()
+        found = await ps.db.plans.among(unknown, fields)
+        if mark == self._heard:
+            self._plans |= found
+            return self._plans
+        return self._plans | found
+
     def account(self, account_id: str) -> Account | None:
         """What was learnt of an account."""
         return self._accounts.get(account_id)
@@ -76,11 +88,11 @@ class Known:
         self._ids.setdefault(account["tenant_id"], {})[account["username"]] = account["_id"]
 
     def is_free(self, account_id: str) -> bool:
-        """Whether the account is known to have no limits."""
+        """Whether the account is known to pay for nothing."""
         return account_id in self._free
 
     def learn_free(self, account_id: str, mark: int) -> None:
-        """An account that was learnt has no limits, unless something changed since `mark`."""
+        """An account that was learnt pays for nothing, unless something changed since `mark`."""
         if mark == self._heard and account_id in self._accounts:
             self._free.add(account_id)
 
@@ -89,6 +101,7 @@ class Known:
         if change.kind == "account":
             self._forget_accounts([self._ids.get(change.tenant_id, {}).pop(change.key, "")])
         elif change.kind == "plan":  # its accounts may carry other terms now
+            self._plans.pop(change.key, None)
             self._forget_accounts(self._ids.pop(change.tenant_id, {}).values())
         elif change.kind == "tenant":
             self._intervals.pop(change.tenant_id, None)
@@ -100,6 +113,7 @@ class Known:
 
     def _clear(self) -> None:
         self._intervals.clear()
+        self._plans.clear()
         self._accounts.clear()
         self._free.clear()
         self._ids.clear()

@@ -2,7 +2,8 @@
 
 A member's balance is the sum of its entries, always. An entry and the balance change in one transaction; the
 idempotency key, unique in the tenant, makes a repeat find the first entry instead of posting a second one. Keys of one
-purchase share what stands before their last colon; behind it the entries are numbered.
+purchase share what stands before their last colon; behind it the entries are numbered. What sessions use is charged in
+saas.tenants.usage, which writes entries of the same shape.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, Taken
-from saas.tenants import notices
+from saas.tenants import adjustments, notices
 from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Scope
 from saas.values import new_id, normal_username, utcnow
 
 BALANCE = "balance"  # the method of what is paid by the member's balance: no money moves
 CARD = "card"  # the method of what a recharge card pays for: its money came in when it was sold
+USE = "use"  # the method of what a session is charged for, by the hour or the MB
 _PORTION = 1000  # members
 _DIGITS = 2  # of the number that an entry has within its purchase
 Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer"]
@@ -105,7 +107,7 @@ async def post(
                 at=utcnow(),
             )
         )
-        await notices.posted(tx, entry, member)
+        await _follow(tx, entry, member)
         return entry
 
     try:
@@ -114,6 +116,11 @@ async def post(
         if (found := await posted(scope, key)) is None:
             raise
         return _same(found, kind, amount, member_id)
+
+
+async def _follow(tx: Scope, entry: LedgerEntry, member: Mapping[str, Any]) -> None:
+    await notices.posted(tx, entry, member)
+    await adjustments.balance_moved(tx, entry["member_id"], entry["before"], entry["after"])
 
 
 class Posting(NamedTuple):

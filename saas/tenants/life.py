@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypedDict
 from weakref import WeakValueDictionary
 
 from saas.errors import Conflict, Taken
-from saas.tenants import accounts, audit, ledger, plans, quotas, sessions
+from saas.tenants import accounts, adjustments, audit, ledger, login_records, plans, quotas, sessions
+from saas.tenants.access import held_to
 from saas.tenants.accounts import Account
 from saas.tenants.ledger import Posting
 from saas.tenants.members import Member
@@ -90,7 +91,7 @@ class Deed(TypedDict):
 class Preview:
     """What an act would do now: the account as it is and as it would be, the member's balance before and after.
 
-    `online`: how many sessions are open. They go on as they began: engines learn of a change at the next log-in.
+    `online`: how many sessions are open; `become` says what becomes of them: "" nothing, "end", "speed" another one.
     """
 
     before: Account
@@ -99,6 +100,7 @@ class Preview:
     balance: int
     balance_after: int
     online: int
+    become: str
 
     @property
     def to_pay(self) -> int:
@@ -121,7 +123,8 @@ async def preview(scope: Scope, act: Act, account_id: str, form: Any) -> Preview
     if balance + moved < 0 and any(posting.covered for posting in effect.postings):
         raise Conflict("balance_too_low", missing=-balance - moved)
     online = await sessions.online_of(scope, account_id)
-    return Preview(case.account, after, effect.postings, balance, balance + moved, len(online))
+    become = _become(*await _held(scope, case, effect))
+    return Preview(case.account, after, effect.postings, balance, balance + moved, len(online), become)
 
 
 async def perform(
@@ -199,9 +202,30 @@ async def _write(tx: Scope, act: Act, case: Case, effect: Effect) -> None:
         own = await quotas.change(tx, account["_id"], effect.changes)
         after: Any = {**case.account, **effect.changes, **await tx.db.accounts.update(account["_id"], {"$set": own})}
         told["after"] = after
+        was, is_now = await _held(tx, case, effect)
+        if was != is_now:
+            await adjustments.mark(tx, account["_id"])
         if effect.tell:
             await effect.tell(tx, after, case.plan["name"])
     await audit.record(tx, f"account.{act.verb}", account["_id"], **told)
+
+
+async def _held(scope: Scope, case: Case, effect: Effect) -> tuple[tuple[object, ...], tuple[object, ...]]:
+    """What the account's sessions are held to, before and after."""
+    after: Any = {**case.account, **effect.changes}
+    plan = await plans.get(scope, after["plan_id"]) if {"plan_id", "terms"} & effect.changes.keys() else case.plan
+    balance = case.member["balance"]
+    records = (
+        login_records.make(case.account, case.plan, scope.tenant, balance),
+        login_records.make(after, plan, scope.tenant, balance + sum(posting.amount for posting in effect.postings)),
+    )
+    return held_to(records[0], case.at.timestamp()), held_to(records[1], case.at.timestamp())
+
+
+def _become(before: tuple[object, ...], after: tuple[object, ...]) -> str:
+    if before == after:
+        return ""
+    return "end" if after[0] in ("out", "pool") else "speed"
 
 
 def _deed(scope: Scope, act: Act, case: Case, effect: Effect, attempt: str) -> Deed:

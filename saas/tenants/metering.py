@@ -1,10 +1,10 @@
-"""What sessions take from their account's quota: octets and seconds, each once.
+"""What sessions take from their account: octets and seconds of its quota, or money for them, each once.
 
 A session's totals only ever grow, and its row says by its version that nobody else has written it. So what it takes is
 how much it grew, and is written together with the row in one transaction: whatever part of the journal is applied
 again, by whomever, takes nothing twice. Usage counts from the moment at which the account has a limit. An account's
-`octets_left` and `seconds_left` may fall below zero by what flowed within an interim interval. When they become low, or
-nothing, the moment is left in the account.
+`octets_left` and `seconds_left`, and a balance, may fall below zero by what flowed within an interim interval. When
+little is left, or nothing, the moment is noted in the account.
 """
 
 from __future__ import annotations
@@ -13,24 +13,29 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from saas.errors import Unavailable
 from saas.store import Update
-from saas.tenants import quotas
+from saas.tenants import adjustments, billing, quotas, usage
 from saas.tenants.accounting import Row
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 
-FIELDS = ("plan_id", "terms.counted")  # of an account, beside what is left to it
+OF_PLAN = ("name", "kind", "price", "tax_rate", "counted")
+FIELDS = ("plan_id", *(f"terms.{name}" for name in OF_PLAN[1:]))  # of an account, beside what is left to it
 _LEFT = {"octets": "octets_left", "seconds": "seconds_left"}
+_UNIT = {"per_hour": "seconds", "per_mb": "octets"}
 _COUNTERS = ("input_octets", "output_octets", "lasted")
 _NONE: Row = {"account_id": "", **dict.fromkeys(_COUNTERS, 0)}
 
-Fallen = set[tuple[str, str]]  # tenant and user name of accounts that have nothing left
 
+def payer(account: Mapping[str, Any], plan: Mapping[str, Any]) -> dict[str, Any] | None:
+    """An account with what it pays by, as `take` needs it; None when nothing is taken from it.
 
-def is_limited(account: Mapping[str, Any]) -> bool:
-    """Whether what the account uses is taken from anything."""
-    return any(account.get(left) is not None for left in _LEFT.values())
+    `account` with FIELDS and what is left to it, `plan` with OF_PLAN, as it is for all.
+    """
+    by = {**plan, **(account.get("terms") or {})}
+    if by.get("kind") in billing.METERED or any(account.get(left) is not None for left in _LEFT.values()):
+        return {**account, "by": by}
+    return None
 
 
 def has_grown(before: Row | None, row: Row) -> bool:
@@ -51,59 +56,68 @@ def growth(before: Row | None, row: Row, counted: str) -> dict[str, int]:
 
 
 async def take(
-    ps: PlatformScope, before: Mapping[str, Row], rows: Sequence[Row], accounts: Mapping[str, Mapping[str, Any]]
-) -> Fallen:
-    """Take what sessions grew by from the accounts that have limits (by id, with FIELDS and what is left), within a
-    transaction that read them.
+    ps: PlatformScope, before: Mapping[str, Row], rows: Sequence[Row], payers: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Take what sessions grew by from the accounts that pay (by id), within a transaction that read them.
 
     The rows say afterwards what was taken, and are to be written in the same transaction.
     """
-    metered = [row for row in rows if row["account_id"] in accounts]
-    if not metered:
-        return set()
-    counted = await _counted(ps, {accounts[row["account_id"]]["plan_id"] for row in metered})
     taken: dict[str, dict[str, int]] = defaultdict(lambda: dict.fromkeys(_LEFT, 0))
-    for row in metered:
-        account = accounts[row["account_id"]]
-        direction = (account.get("terms") or {}).get("counted") or counted.get(account["plan_id"], "both")
-        for name, amount in growth(before.get(row["_id"]), row, direction).items():
+    charges: list[usage.Charge] = []
+    for row in rows:
+        account = payers.get(row["account_id"])
+        if account is None:
+            continue
+        grown = growth(before.get(row["_id"]), row, account["by"].get("counted", "both"))
+        if unit := _UNIT.get(account["by"].get("kind", "")):
+            charges += _charged(row, account, unit, grown[unit])
+            continue
+        for name, amount in grown.items():
             if account.get(_LEFT[name]) is not None:
                 row[f"charged_{name}"] += amount
                 taken[account["_id"]][name] += amount
-    return await _write(ps, accounts, taken)
+    await _write(ps, payers, taken)
+    await usage.charge(ps, charges)
 
 
-async def tell(ps: PlatformScope, fallen: Fallen) -> None:
-    """Let the engines forget the cached records of accounts that have nothing left. Best effort: they age."""
-    try:
-        for tenant_id, username in fallen:
-            await ps.changed("account", tenant_id, username)
-    except Unavailable:
-        return
-
-
-async def _counted(ps: PlatformScope, plan_ids: set[str]) -> dict[str, str]:
-    found = await ps.db.plans.among(plan_ids, ["counted"])
-    return {plan_id: plan.get("counted", "both") for plan_id, plan in found.items()}
+def _charged(row: Row, account: Mapping[str, Any], unit: str, amount: int) -> list[usage.Charge]:
+    """What a session costs that has used so many seconds or octets more; nothing below a minor unit."""
+    by, name = account["by"], f"charged_{unit}"
+    cost = billing.metered(by, row[name], row[name] + amount)
+    row[name] += amount
+    if not cost:
+        return []
+    row["charged_amount"] = row.get("charged_amount", 0) + cost
+    charged = usage.Charge(
+        tenant_id=row["tenant_id"],
+        member_id=account["member_id"],
+        account_id=account["_id"],
+        session_id=row["_id"],
+        version=row["version"],
+        amount=cost,
+        tax_rate=by["tax_rate"],
+        plan=by["name"],
+    )
+    return [charged]
 
 
 async def _write(
     ps: PlatformScope, accounts: Mapping[str, Mapping[str, Any]], taken: Mapping[str, Mapping[str, int]]
-) -> Fallen:
+) -> None:
     updates: list[Update] = []
     passed: list[Update] = []
-    fallen: Fallen = set()
+    fallen: list[Update] = []
     for account_id, amounts in taken.items():
         account = accounts[account_id]
         minus = {_LEFT[name]: -amount for name, amount in amounts.items() if amount}
         marks = [(left, mark) for left in minus for mark in (0, account.get(quotas.LOW[left]) or 0)]
         reached = {mark for left, mark in marks if account[left] > mark >= account[left] + minus[left]}
         if 0 in reached:
-            fallen.add((account["tenant_id"], account["username"]))
+            fallen.append(adjustments.marked(account_id, tenant_id=account["tenant_id"]))
         if reached:
             passed.append(Update({"_id": account_id}, {"$set": {"fallen_at": utcnow()}}))  # reminders.py tells of it
         if minus:
             updates.append(Update({"_id": account_id}, {"$inc": minus}))
     await ps.db.quotas.bulk(updates, ordered=False)
     await ps.db.accounts.bulk(passed, ordered=False)
-    return fallen
+    await ps.db.adjustments.bulk(fallen, ordered=False)

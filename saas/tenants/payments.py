@@ -128,9 +128,14 @@ async def _to_reverse(scope: Scope, entry_id: str, what: str) -> list[LedgerEntr
     if await reversed_by(scope, {each["_id"] for each in entries}):
         raise Conflict("is_reversed")
     for each in entries:
-        if each["kind"] == "charge" and await _bought_since(scope, each):
+        if _of_term(each) and await _bought_since(scope, each):
             raise Conflict("bought_since")
     return entries
+
+
+def _of_term(entry: LedgerEntry) -> bool:
+    """Whether it was charged for a term, and not for what sessions used."""
+    return entry["kind"] == "charge" and entry["method"] != ledger.USE
 
 
 async def _bought_since(scope: Scope, charge: LedgerEntry) -> bool:
@@ -156,6 +161,7 @@ async def _take_back(tx: Scope, entry: LedgerEntry, note: str) -> LedgerEntry:
     )
     if entry["kind"] == "charge":
         await documents.credit(tx, entry)
+    if _of_term(entry):
         await _unpaid(tx, entry)
     told: dict[str, Any] = {"before": {"balance": back["before"]}, "after": {"balance": back["after"], "note": note}}
     await audit.record(tx, f"{entry['kind']}.reverse", entry["_id"], name=entry["key"], **told)

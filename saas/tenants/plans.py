@@ -22,8 +22,7 @@ from saas.tenants.scope import Scope
 PLAN = records.Noun("plans", "plan", "pln", "name")
 
 
-# Use is not charged to balances yet: what is sold by use cannot be sold.
-_SOLD = {"status": "active", "kind": {"$nin": sorted(METERED)}}
+_SOLD = {"status": "active"}
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 # What an account keeps of the version it bought: what the subscriber was sold. The rest is the network's.
 KEPT = (*Tariff.__annotations__, "up_rate", "down_rate", "concurrency", "counted", "days", "hours_from", "hours_until")
@@ -82,7 +81,7 @@ async def create(scope: Scope, form: PlanForm) -> Plan:
 async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None = None) -> Plan:
     """Make a new version of a plan; its accounts follow at their next log-in, or keep what they have if it says so.
 
-    As `create`, Conflict("changed"), NotFound.
+    As `create`, Conflict("changed"), Conflict("by_use"), NotFound.
     """
     values = await _values(scope, form)
     return await _change(scope, plan_id, "update", values, version, partial(_settle, values))
@@ -218,7 +217,12 @@ def _check_end(form: PlanForm) -> None:
 
 
 async def _settle(values: Mapping[str, Any], scope: Scope, plan: Plan) -> None:
-    """Before a plan changes: its accounts take the present version with them, or give up the one they kept."""
+    """Before a plan changes: its accounts take the present version with them, or give up the one they kept.
+
+    Conflict("by_use") when they would pay for use all at once, or not any more: what they have of it would be lost.
+    """
+    if (plan["kind"] in METERED) != (values["kind"] in METERED) and await account_count(scope, plan["_id"], 1):
+        raise Conflict("by_use", field="kind")
     if not values["keeps"]:
         await scope.db.accounts.update_many({"plan_id": plan["_id"], "terms": {"$ne": None}}, {"$set": {"terms": None}})
     elif any(plan[name] != values[name] for name in KEPT):  # type: ignore[literal-required]

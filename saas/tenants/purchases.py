@@ -206,7 +206,7 @@ def _turned(case: Case, plan: Plan, rest: int) -> tuple[billing.Holding, tuple[P
     """What the rest of a term is turned into, and what is booked: it is given back, and charged for the new plan."""
     note = f"{case.plan['name']} → {plan['name']}"
     back = (Posting("charge", rest, note, tax_rate=case.plan["tax_rate"]),) if rest else ()
-    if plan["price"]:
+    if billing.price_of(plan, 1):
         spent = (Posting("charge", -rest, note, tax_rate=plan["tax_rate"]),) if rest else ()
         return billing.converted(rest, plan, case.now, case.zone), back + spent
     ends = case.now if plan["bundle_months"] or plan["valid_days"] else None

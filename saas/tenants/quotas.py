@@ -27,8 +27,8 @@ async def insert(scope: Scope, accounts: Sequence[Mapping[str, Any]]) -> None:
 
 
 async def join(db: Database, accounts: Sequence[Mapping[str, Any]], fields: Sequence[str] = LEFT) -> list[Any]:
-    """Accounts with what is left to them; `fields` of METERED."""
-    left = await db.quotas.among((account["_id"] for account in accounts), fields)
+    """Accounts with what is left to them (`fields` of METERED), and whose they are at this moment."""
+    left = await db.quotas.among((account["_id"] for account in accounts), (*fields, *_OWNERS))
     return [{**account, **left.get(account["_id"], {})} for account in accounts]
 
 

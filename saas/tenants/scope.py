@@ -134,9 +134,9 @@ class PlatformScope:
         permissions: frozenset[Permission] = ALL,
         sells: frozenset[str] | None = None,
     ) -> Scope:
-        """The scope of an actor in a tenant; `tenant` is its row."""
-        fence = {"tenant_id": str(tenant["_id"])}
-        return Scope(self.services, tenant, actor, permissions, self.services.store.fenced(fence), sells)
+        """The scope of an actor in a tenant; `tenant` is its row. Within a transaction it is part of that."""
+        fenced = self.db.behind({"tenant_id": str(tenant["_id"])})
+        return Scope(self.services, tenant, actor, permissions, fenced, sells)
 
 
 def platform_scope(services: Services, actor: Actor = SYSTEM) -> PlatformScope:

@@ -38,7 +38,7 @@ class Session(TypedDict):
     "reopened", "counter_wrapped", "counter_reset", "counter_regressed". `account_id`, `member_id`: "" when unknown.
     `sole`: that while it is online no other session is known under its key, so that nobody need look for one.
     `lasted`: the most seconds it was ever known to last; `charged_octets`, `charged_seconds`: what of it was taken
-    from its account's quota (saas/tenants/metering.py).
+    from its account's quota or paid for, `charged_amount` with so much, minor units (saas/tenants/metering.py).
     `rate_up` and `rate_down`: the speed that the device has confirmed since it began, bit/s, 0 not limited; without
     them it has the one that it began with.
     """
@@ -66,6 +66,7 @@ class Session(TypedDict):
     lasted: int
     charged_octets: int
     charged_seconds: int
+    charged_amount: NotRequired[int]
     input_octets: int
     output_octets: int
     input_packets: int

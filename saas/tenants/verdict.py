@@ -45,7 +45,8 @@ async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> V
         sessions=await slots.occupied(scope, account_id, nas_id),
         nas_port_id=port,
     )
-    record = login_records.make(scope.services.keys, account, plan, scope.tenant)
+    member = await scope.db.members.get(account["member_id"])
+    record = login_records.make(account, plan, scope.tenant, member["balance"])
     return Verdict(account, plan, decide(request, record), online, refused)
 
 

@@ -43,11 +43,15 @@ class Service:
         begun = time.monotonic()
         size = (("tenants", self.tenants), ("nas", self.tenants), ("accounts", self.accounts), ("concurrency", 1))
         words = [word for name, value in size for word in (f"--{name}", str(value))]
-        environment = {**os.environ, **self._environment}
-        done = subprocess.run([*COMMAND, "demo", *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+        command = [*COMMAND, "demo", *words]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment(), capture_output=True, text=True)
         if done.returncode:
             raise Refused(f"The data set could not be made: {done.stderr.strip()[-500:]}")
         return time.monotonic() - begun
+
+    def environment(self) -> dict[str, str]:
+        """Of processes that work on the data set."""
+        return {**os.environ, **self._environment}
 
     def start(self, generator: Generator, workers: int = 1) -> None:
         """Start the engine; returns when it has accepted a log-in."""

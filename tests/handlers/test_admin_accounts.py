@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from saas.permissions import Permission
-from saas.tenants import accounts, nas, operators, plans, quotas, refusals, slots
+from saas.tenants import accounts, nas, operators, plans, quotas, refusals
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
 from tests.browser import Browser, text
@@ -254,139 +253,11 @@ async def test_the_password_is_shown_where_allowed_and_the_look_is_logged(web: s
     assert await scope.db.audit.count({"action": "account.reveal_password", "actor_name": "looker"}) == 1
 
 
-# rules in words, and the line
-
-
-async def changed_plan(own: Business, **values: Any) -> None:
-    form = plans.form_of(own.plan) | values
-    await plans.update(own.scope, own.plan["_id"], plans.PlanForm.model_validate(form))
-
-
-async def fresh(ps: PlatformScope, web: str, **plan: Any) -> tuple[Business, Browser, str]:
-    """A business of this test alone, its plan changed; its owner's browser, and the page of its account."""
-    business = await make_business(ps, "rules")
-    await changed_plan(business, **plan)
-    browser = await log_in(web, ps, business, "bob")
-    return business, browser, f"/t/{business.slug}/admin/accounts/{business.account['_id']}"
-
-
-async def has(business: Business, **values: Any) -> None:
-    await set_account(business.scope, business.account["_id"], **values)
-
-
-@pytest.mark.parametrize(
-    ("plan", "account", "words"),
-    [
-        ({}, {}, ["Can get online.", "Traffic and online time are not limited", "Good at all hours"]),
-        ({}, {"octets_left": 3 << 29, "seconds_left": 3600}, ["Can get online.", "1.5 GB, 1 h left"]),
-        ({}, {"octets_left": -5}, ["what the plan Monthly gives is used up", "Used up: 0 B left"]),
-        (
-            {"at_end": "pool", "end_pool": "poor"},
-            {"octets_left": 0},
-            ["Gets online in the pool poor only: what the plan Monthly gives is used up.", "leaves this by itself"],
-        ),
-        (
-            {"at_end": "slow", "end_up_rate": "1", "end_down_rate": "2"},
-            {"expires_at": utcnow() - timedelta(days=1)},
-            ["Gets online at ↑ 1 Mbps ↓ 2 Mbps only: the plan Monthly ended on"],
-        ),
-        ({"bind_mac": "learn"}, {}, ["Will be bound to the first MAC address", "learnt at the next log-in"]),
-        ({"bind_mac": "given"}, {"mac": "AA-BB-CC-00-00-01"}, ["Can get online.", "Bound to AA-BB-CC-00-00-01"]),
-        ({}, {"mac": "AA-BB-CC-00-00-01", "vlan": "7"}, ["Not bound to a MAC address", "not checked"]),
-        ({"bind_vlan": "given"}, {"vlan": "100.2"}, ["Bound to the VLAN 100.2"]),
-        ({"bind_vlan": "learn"}, {}, ["Will be bound to the first VLAN"]),
-    ],
-)
-async def test_the_verdict_names_the_rule(
-    web: str, ps: PlatformScope, plan: dict[str, Any], account: dict[str, Any], words: list[str]
-) -> None:
-    business, browser, path = await fresh(ps, web, **plan)
-    await has(business, **account)
-    page = text(await browser.get(path, **EN))
-    for word in words:
-        assert word in page, word
-
-
-async def test_outside_the_hours_the_verdict_says_when(web: str, ps: PlatformScope) -> None:
-    zone = ZoneInfo("Asia/Shanghai")
-    today = utcnow().astimezone(zone)
-    day = (today + timedelta(days=3)).strftime("%a").lower()
-    _, browser, path = await fresh(ps, web, days=[day], hours_from="08:00", hours_until="09:00")
-    page = text(await browser.get(path, **EN))
-    opens = (today + timedelta(days=3)).strftime("%Y-%m-%d 08:00")
-    assert f"the plan Monthly is good again from {opens} on." in page
-    assert f"Outside the hours, until {opens}" in page
-
-
-async def test_at_the_limit_the_verdict_says_who_gives_way(web: str, ps: PlatformScope) -> None:
-    business, browser, path = await fresh(ps, web, over_limit="kick_oldest")
-    counted = slots.Counted(business.id, business.account["_id"], 1, 300)
-    wish = slots.SlotRequest(counted, "token", business.nas["_id"], "phone")
-    await slots.reserve(ps, [wish])
-    page = text(await browser.get(path, **EN))
-    assert "Can get online." in page and "another device takes the place of the oldest" in page
-
-
-@pytest.mark.parametrize(
-    ("reason", "facts", "words"),
-    [
-        ("mac", {"sent": "AA-BB-CC-00-00-02"}, "Refused from AA-BB-CC-00-00-02: the account is bound to AA-BB-CC-00"),
-        ("vlan", {"sent": "100.3"}, "Refused from 100.3: the account is bound to the VLAN 100.2."),
-        ("vlan", {"sent": ""}, "Refused from an unknown line: the account is bound to the VLAN 100.2."),
-    ],
-)
-async def test_a_refused_line_is_told_until_the_binding_is_released(
-    web: str, ps: PlatformScope, reason: str, facts: dict[str, Any], words: str
-) -> None:
-    business, browser, path = await fresh(ps, web, bind_mac="given", bind_vlan="given")
-    await has(business, mac="AA-BB-CC-00-00-01", vlan="100.2")
-    station = facts["sent"] if reason == "mac" else ""
-    at = utcnow().timestamp()
-    knock = refusals.Refusal(
-        business.id, business.nas["_id"], "alice", business.account["_id"], reason, facts, "pap", station, HOST, at
-    )
-    await refusals.keep(ps, [knock])
-    page = text(await browser.get(path, **EN))
-    assert words in page and "Release the binding" in page
-    asked = text(await browser.get(f"{path}/release", **EN))
-    assert "Release the binding?" in asked and "alice" in asked
-    assert (await browser.post(f"{path}/release")).headers["Location"] == path
-    assert "Can get online." in text(await browser.get(path, **EN))
-
-
-async def test_a_line_is_edited_and_logged_in_words(web: str, ps: PlatformScope) -> None:
-    business, browser, path = await fresh(ps, web, bind_mac="given")
-    form = text(await browser.get(f"{path}/line", **EN))
-    assert "binds to nothing" not in form
-    fields = {"mac": "aabb.cc00.0001", "static_ip": "10.0.0.9", "delegated_prefix": "2001:db8:1::/56", "_version": 1}
-    assert (await browser.post(f"{path}/line", fields)).headers["Location"] == path
-    page = text(await browser.get(path, **EN))
-    for word in ("AA-BB-CC-00-00-01", "10.0.0.9", "2001:db8:1::/56"):
-        assert word in page, word
-    assert (await browser.post(f"{path}/line", fields)).code == 409, "somebody else has changed it"
-    entry = await business.scope.db.audit.one({"action": "account.line"})
-    shown = text(await browser.get(f"/t/{business.slug}/admin/log/{entry['_id']}", **EN))
-    for word in ("Changed an account", "MAC address", "AA-BB-CC-00-00-01", "Delegated IPv6 prefix"):
-        assert word in shown, word
-
-
-async def test_what_is_no_line_is_told_at_its_field(boss: Browser, admin: str, scope: Scope, own: Business) -> None:
-    async def rows() -> Any:
-        return await scope.db.accounts.get(own.account["_id"])
-
-    bad = {
-        "mac": ["x", "aa-bb", HTML, "1" * 33],
-        "vlan": ["5000", "a", HTML, "1.2.3"],
-        "static_ip": ["10.0.0", "2001:db8::1", HTML],
-        "static_ipv6": ["10.0.0.1", "2001:db8::1/64", HTML],
-        "delegated_prefix": ["2001:db8::1", "2001:db8::/129", HTML],
-    }
-    await refuse(boss, f"{admin}/accounts/{own.account['_id']}/line", {"mac": ""}, bad, rows)
-
-
 async def test_what_a_month_gives_is_given_for_each_month(web: str, ps: PlatformScope) -> None:
-    business, browser, path = await fresh(ps, web, octets=2**30, seconds=3600)
-    page = path.rsplit("/", 1)[0]
+    business = await make_business(ps, "gives")
+    form = plans.form_of(business.plan) | {"octets": 2**30, "seconds": 3600}
+    await plans.update(business.scope, business.plan["_id"], plans.PlanForm.model_validate(form))
+    browser, page = await log_in(web, ps, business, "bob"), f"/t/{business.slug}/admin/accounts"
     quote = await browser.get(f"{page}/open/price?plan_id={business.plan['_id']}&units=3", HX_Request="true", **EN)
     assert "3.0 GB" in text(quote) and "3 h" in text(quote)
     answer = await browser.post(f"{page}/open", opening(business, "heavy", units="3"))

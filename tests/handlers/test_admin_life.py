@@ -242,6 +242,23 @@ async def test_money_is_taken_onto_the_balance(boss: Browser, own: Business, sco
     assert (entry["kind"], entry["amount"], entry["method"]) == ("payment", 10_000, "alipay")
 
 
+async def test_a_balance_is_changed_by_hand(boss: Browser, own: Business, scope: Scope, account: Account) -> None:
+    place = f"/t/{own.slug}/admin/members/{account['member_id']}"
+    await do(boss, f"{place}/top-up", amount="100", method="cash")
+    paid_out = {"change": "pay_out", "amount": "30", "method": "transfer", "note": "moved away"}
+    assert await do(boss, f"{place}/balance", **paid_out) == place
+    assert "当前余额 ¥70.00。" in text(await boss.get(place))
+    for values, code in (
+        ({"change": "take", "note": ""}, 422),
+        ({"change": "transfer", "login": "nobody"}, 422),
+        ({"change": "pay_out", "amount": "70.01"}, 409),
+    ):
+        fields = {**await form_of(boss, f"{place}/balance"), "amount": "1", "note": "x", **values}
+        assert (await boss.post(f"{place}/balance", fields)).code == code, values
+    entry = (await scope.db.ledger.find({"member_id": account["member_id"]}, limit=1))[0]
+    assert (entry["kind"], entry["amount"], entry["note"]) == ("refund", -3000, "moved away")
+
+
 async def test_bad_input_is_told_at_its_field(
     boss: Browser, own: Business, page: str, scope: Scope, account: Account
 ) -> None:
@@ -307,4 +324,4 @@ async def test_who_is_online_is_told_of(
 ) -> None:
     assert "sessions are open" not in await preview(boss, f"{page}/suspend")
     await online(ps, own, "told", account["username"])
-    assert "1 sessions are open. They go on as they began" in await preview(boss, f"{page}/suspend")
+    assert "Sessions that are open: 1. They are forced off." in await preview(boss, f"{page}/suspend")

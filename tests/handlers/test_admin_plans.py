@@ -269,7 +269,11 @@ async def test_every_rule_is_stored_shown_and_edited(owner: Browser, admin: str,
             "¥30.00 for 4 d 4 h online, ",
             "¥30.00 买断 4 天 4 小时 上网时长，",
         ),
-        ({"kind": "per_hour"}, "¥30.00 an hour, unlimited down and unlimited up.", "每小时 ¥30.00，"),
+        (
+            {"kind": "per_hour"},
+            "¥30.00 an hour, unlimited down and unlimited up, without balance log-ins are refused.",
+            "每小时 ¥30.00，",
+        ),
         ({"kind": "free", "price": ""}, "Free of charge, unlimited down and unlimited up.", "免费，"),
     ],
 )

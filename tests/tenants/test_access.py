@@ -31,7 +31,7 @@ RECORD = LoginRecord(
     interim_interval=300,
     max_session_time=86400,
 )
-OPEN_RULES = ["pending", "status", "nas", "expiry", "quota", "window", "mac", "vlan", "concurrency"]
+OPEN_RULES = ["pending", "status", "nas", "expiry", "quota", "balance", "window", "mac", "vlan", "concurrency"]
 MAC, OTHER_MAC = "AA-BB-CC-00-00-01", "AA-BB-CC-00-00-02"
 NIGHT = Window(frozenset(range(7)), 22 * 60, 8 * 60, "Asia/Shanghai")  # NOW is 16:00 in Shanghai
 AFTERNOON = Window(frozenset(range(7)), 14 * 60, 150, "Asia/Shanghai")  # until 16:30
@@ -66,6 +66,8 @@ def test_accepted() -> None:
         ("expiry", {}, {"expires_at": NOW}),
         ("expiry", {}, {"expires_at": NOW - 1}),
         ("guarded", {"guarded": True}, {}),
+        ("balance", {}, {"balance": 0, "seconds_left": 0}),
+        ("balance", {}, {"balance": -1, "octets_left": 0}),
         ("quota", {}, {"octets_left": 0}),
         ("quota", {}, {"octets_left": -5}),
         ("quota", {}, {"seconds_left": 0}),

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from saas.errors import Invalid
-from saas.tenants import accounts, login_records, metering, plans, verdict
+from saas.errors import Conflict, Invalid
+from saas.tenants import accounts, life, login_records, metering, plans, purchases, verdict
 from saas.tenants.accounts import QuickOpenForm
 from saas.tenants.plan_form import PlanForm
 from saas.tenants.scope import Scope
@@ -62,12 +62,24 @@ async def test_a_bundle_is_opened_with_what_it_gives(world: World) -> None:
     assert (account["octets_left"], account["expires_at"], account["term"]["paid"]) == (3 * GB, None, 6000)
 
 
-async def test_what_is_sold_by_use_is_not_sold_yet(world: World) -> None:
+async def test_what_is_sold_by_use_costs_nothing_in_advance(world: World) -> None:
     scope = world.acme.scope
     plan = await plans.create(scope, form(kind="per_hour"))
-    assert await accounts.quote(scope, plan["_id"], 1) is None
-    with pytest.raises(Invalid):
-        await accounts.quick_open(scope, QuickOpenForm(username="carol", plan_id=plan["_id"]), "open")
+    quote = await accounts.quote(scope, plan["_id"], 3)
+    assert quote is not None and (quote.price, quote.holding["expires_at"]) == (0, None)
+    account, _ = await accounts.quick_open(scope, QuickOpenForm(username="carol", plan_id=plan["_id"], units=3), "open")
+    assert await scope.db.ledger.find({"account_id": account["_id"]}) == []
+    with pytest.raises(Conflict, match="nothing_to_buy"):
+        await life.perform(scope, purchases.RENEW, account["_id"], purchases.RenewForm(), "renew")
+
+
+async def test_a_plan_with_accounts_does_not_turn_into_one_by_use(world: World) -> None:
+    scope, plan_id = world.acme.scope, world.acme.plan["_id"]
+    with pytest.raises(Conflict, match="by_use"):
+        await change(scope, plan_id, kind="per_mb")
+    assert (await plans.get(scope, plan_id))["kind"] == "prepaid_monthly"
+    unused = await plans.create(scope, form(name="Nobody's"))
+    assert (await change(scope, unused["_id"], kind="per_mb"))["kind"] == "per_mb"
 
 
 async def test_accounts_follow_a_plan_or_keep_the_version_they_bought(world: World) -> None:
@@ -108,5 +120,7 @@ async def test_the_direction_that_counts_is_that_of_the_version(world: World) ->
     account = await accounts.get(scope, account_id)
     row = {"_id": "ses_1", "account_id": account_id, "input_octets": 5, "output_octets": 7, "lasted": 60}
     row |= {"charged_octets": 0, "charged_seconds": 0}
-    await metering.take(world.ps, {}, [row], {account_id: account})
+    payer = metering.payer(account, await plans.get(scope, account["plan_id"]))
+    assert payer
+    await metering.take(world.ps, {}, [row], {account_id: payer})
     assert row["charged_octets"] == 7

@@ -18,7 +18,8 @@ from tests.world import USER_PASSWORD, World
 async def test_every_rule_is_judged_in_the_order_of_a_login(world: World) -> None:
     found = await verdict.accounts_verdict(world.acme.scope, world.acme.account["_id"])
     assert [rule.name for rule in found.decision.rules] == [
-        "tenant", "account", "pending", "status", "nas", "expiry", "quota", "window", "mac", "vlan", "concurrency",
+        "tenant", "account", "pending", "status", "nas", "expiry", "quota", "balance",
+        "window", "mac", "vlan", "concurrency",
     ]  # fmt: skip
     assert found.decision.accepted and found.open == [] and found.refusals == []
 

@@ -10,6 +10,7 @@ from saas.handlers import tariffs
 from saas.handlers.admin.sessions import shown as session_rows
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
+from saas.handlers.disconnects import Outcome, outcome
 from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.messages import STATES
@@ -21,6 +22,7 @@ from saas.permissions import Permission
 from saas.tenants import (
     accounts,
     closings,
+    disconnects,
     ledger,
     life,
     lines,
@@ -32,6 +34,7 @@ from saas.tenants import (
     share,
     verdict,
 )
+from saas.tenants.billing import METERED
 from saas.tenants.paging import ListQuery, Page
 from saas.values import utcnow
 
@@ -123,8 +126,16 @@ class Account(Handler):
             closes=self._closes(account),
             renewal=await self._renewal(account, plan, member),
             may_show=self.may_show,
+            by_use=plan["kind"] in METERED,
+            answers=await self._answers(found.open),
             **await self._lists(id),
         )
+
+    async def _answers(self, online: Sequence[sessions.Session]) -> dict[str, Outcome]:
+        """What devices said last of sessions that they were asked to end or to change, where that was no."""
+        asked = await disconnects.last_of(self.scope, [session["_id"] for session in online])
+        said = {id: outcome(self.reader, disconnects.to_dict(attempt)) for id, attempt in asked.items()}
+        return {id: answer for id, answer in said.items() if answer.tone in ("orange", "red")}
 
     async def _plan_name(self, plan_id: str) -> str:
         """The plan that is to come, "" where none is; it may have been removed meanwhile."""

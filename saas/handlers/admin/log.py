@@ -5,8 +5,8 @@ from __future__ import annotations
 from saas.handlers.base import Handler
 from saas.handlers.changes import CHANGE_COLUMNS, change_lines
 from saas.handlers.lists import Column, Filter, ListPage
+from saas.handlers.log_words import ACTIONS, ACTOR_KINDS, NOUNS
 from saas.handlers.routes import Menu, Route
-from saas.handlers.words import ACTIONS, ACTOR_KINDS, NOUNS
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import audit, nas, plans

@@ -15,6 +15,7 @@ from saas.handlers.words import expiry
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import accounts, plans, share
+from saas.tenants.billing import METERED
 
 
 class QuickOpen(FormPage):
@@ -56,8 +57,10 @@ class Price(Handler):
         number = int(units) if units.isdecimal() else 0
         quote = await accounts.quote(self.scope, self.query("plan_id"), number, opens)
         expires = expiry(self.reader, {**quote.holding, "status": quote.status}) if quote else ""
+        costs = tariffs.price(self.reader, quote.plan) if quote and quote.plan["kind"] in METERED else ""
         shown = mark(quote.price, _priced(quote.plan["_id"], quote.units, opens)) if quote else ""
-        self.page("admin/accounts/price.html", N_("Price"), quote=quote, expires=expires, mark=shown)
+        context = {"quote": quote, "expires": expires, "costs": costs, "mark": shown}
+        self.page("admin/accounts/price.html", N_("Price"), **context)
 
 
 def _priced(plan_id: str, units: int, opens: str) -> str:

@@ -1,4 +1,4 @@
-"""Taking money onto a member's balance."""
+"""Taking money onto a member's balance, and changing it by hand."""
 
 from __future__ import annotations
 
@@ -12,15 +12,11 @@ from saas.permissions import Permission
 from saas.tenants import members, wallet
 
 
-class TopUp(FormPage):
-    """Take money; the balance pays for renewals later."""
+class _BalancePage(FormPage):
+    """A form beside the balance that it changes."""
 
-    form = wallet.TopUpForm
-    title = N_("Take money")
     template = "admin/members/top_up.html"
-    submit = N_("Take the money")
     back = "/members/{id}"
-    saved = ""
     creates = True
 
     async def initial(self) -> Mapping[str, Any]:
@@ -32,6 +28,15 @@ class TopUp(FormPage):
         """Whose balance it is."""
         return {"member": await members.get(self.scope, self.part("id"))}
 
+
+class TopUp(_BalancePage):
+    """Take money; the balance pays for renewals later."""
+
+    form = wallet.TopUpForm
+    title = N_("Take money")
+    submit = N_("Take the money")
+    saved = ""
+
     async def save(self, form: wallet.TopUpForm) -> str:
         """See wallet.top_up."""
         entry = await wallet.top_up(self.scope, self.part("id"), form, self.attempt)
@@ -40,5 +45,24 @@ class TopUp(FormPage):
         return self.url("/members/{id}", id=self.part("id"))
 
 
-_WRITE = Permission.MEMBERS_WRITE
-ROUTES = [Route("/members/{id}/top-up", TopUp, {"GET": _WRITE, "POST": _WRITE})]
+class ChangeBalance(_BalancePage):
+    """Pay out, give, move, correct; with a reason."""
+
+    form = wallet.BalanceForm
+    title = N_("Change the balance")
+    submit = N_("Change the balance")
+    saved = ""
+
+    async def save(self, form: wallet.BalanceForm) -> str:
+        """See wallet.change."""
+        entry = await wallet.change(self.scope, self.part("id"), form, self.attempt)
+        balance = self.reader.money(entry["after"])
+        self.flash("success", self.reader(N_("The balance is {balance} now."), balance=balance))
+        return self.url("/members/{id}", id=self.part("id"))
+
+
+_WRITE, _ADJUST = Permission.MEMBERS_WRITE, Permission.LEDGER_ADJUST
+ROUTES = [
+    Route("/members/{id}/top-up", TopUp, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/members/{id}/balance", ChangeBalance, {"GET": _ADJUST, "POST": _ADJUST}),
+]

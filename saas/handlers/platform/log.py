@@ -6,8 +6,8 @@ from saas.handlers.admin.log import COLUMNS
 from saas.handlers.base import Handler
 from saas.handlers.changes import CHANGE_COLUMNS, change_lines
 from saas.handlers.lists import Filter, ListPage
+from saas.handlers.log_words import ACTIONS, ACTOR_KINDS, NOUNS
 from saas.handlers.routes import SIGNED_IN, Menu, Route
-from saas.handlers.words import ACTIONS, ACTOR_KINDS, NOUNS
 from saas.i18n import N_
 from saas.tenants import audit
 from saas.tenants.paging import ListQuery, Page

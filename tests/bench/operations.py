@@ -1,0 +1,100 @@
+"""Operations, metering and jobs: how they grow from 10,000 to 100,000 accounts of a tenant."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from tests.bench.bench import Bench
+from tests.bench.compare import Comparison, Sample, Side, rounds
+from tests.bench.ours import Service
+from tests.bench.processes import ROOT, SERVER_CORE, Refused, Usage
+
+MANY, FEW = 100_000, 10_000  # accounts
+FIGURES = {
+    "renew": "Renewals, with payment and charge",
+    "open": "Accounts opened, with payment and charge",
+    "meter": "Ledger entries of metered sessions",
+    "expire": "Expiry job, 5,000 accounts that are told of",
+}
+_PROGRAM = (
+    "import asyncio; from saas import compiled; compiled.use(); from tests.bench.operate import main; "
+    "asyncio.run(main())"
+)
+
+
+class Desk:
+    """The process that operates on a data set (operate.py), beside its stores on the servers' core."""
+
+    def __init__(self, service: Service) -> None:
+        self._service, self._log = service, service.folder / "operate.out"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM],
+                cwd=ROOT,
+                env=service.environment(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                preexec_fn=lambda: os.sched_setaffinity(0, {SERVER_CORE}),
+            )
+        self._line()
+
+    def measure(self, name: str, seconds: float) -> Sample:
+        """Do so for some seconds; what came of it, with the CPU time that each took."""
+        usage = Usage(lambda: {"operating": [self._process.pid], **self._stores()})
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{name} {seconds}\n")
+        self._process.stdin.flush()
+        found: Sample = json.loads(self._line())
+        cpu = {role: used / max(1, found["count"]) * 1e6 for role, used in usage.since().items()}
+        return {**found, "cpu": cpu}
+
+    def _stores(self) -> dict[str, Sequence[int]]:
+        return {role: pids for role, pids in self._service.roles().items() if role in ("mongo", "redis")}
+
+    def end(self) -> None:
+        """It ends with its input."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise Refused(f"The operations ended: {self._log.read_text()[-500:]}")
+        return line
+
+
+def operations(bench: Bench) -> Iterator[Comparison]:
+    """Each on 100,000 accounts against the same on 10,000."""
+    with _desk(bench, MANY) as many, _desk(bench, FEW) as few:
+        for name, title in FIGURES.items():
+            one, other = (
+                Side(f"{size:,} accounts", partial(desk.measure, name, bench.seconds))
+                for size, desk in ((MANY, many), (FEW, few))
+            )
+            pairs = rounds(one, other, bench.rounds)
+            yield Comparison(f"operations_{name}", title, (one.name, other.name), pairs, "rate", 0.85)
+
+
+@contextmanager
+def _desk(bench: Bench, accounts: int) -> Iterator[Desk]:
+    service = Service(bench.folder / f"operations-{accounts}", 1, accounts)
+    try:
+        bench.say(f"1 tenant with {accounts} accounts, made in {service.fill():.0f} s")
+        desk = Desk(service)
+        yield desk
+        desk.end()
+    finally:
+        service.end()
+        service.stores.drop()
+        shutil.rmtree(service.folder)
