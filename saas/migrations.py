@@ -10,9 +10,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from saas.i18n import LANGUAGES, Reader
+from saas.permissions import PRESETS
 from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
-from saas.tenants.quotas import LEFT
+from saas.tenants.platform import PRESET_NAMES
+from saas.tenants.quotas import LEFT, low
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 
@@ -156,6 +159,34 @@ async def grants_begin(ps: PlatformScope) -> None:
     await ps.db.operators.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
 
 
+async def more_notices_begin(ps: PlatformScope) -> None:
+    """Who has used 80 % of a quota is told, also of what was bought before; so is whose account becomes active."""
+    kinds = {"parameters.notice_mail": {"$each": ["activated", "quota_low"]}}
+    change: dict[str, Any] = {"$set": {"parameters.notice_quota": 80}, "$addToSet": kinds}
+    await ps.db.tenants.update_many({"parameters.notice_quota": {"$exists": False}}, change)
+    after = ""
+    while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000, fields=["term"]):
+        after = rows[-1]["_id"]
+        terms = {row["_id"]: row["term"] for row in rows if "term" in row}
+        await ps.db.quotas.bulk([Update({"_id": key}, {"$set": low(term, 80)}) for key, term in terms.items()])
+
+
+async def groups_built_in(ps: PlatformScope) -> None:
+    """The groups that a tenant began with follow the code, where nobody has changed them; others stay as they are."""
+    fresh = {"preset": {"$exists": False}}
+    for preset, title in PRESET_NAMES.items():
+        beyond = {"permissions": {"$elemMatch": {"$nin": sorted(PRESETS[preset])}}}
+        names = [Reader.of(language)(title) for language in LANGUAGES]
+        untouched = {**fresh, "name": {"$in": names}, "version": 1, "$nor": [beyond]}
+        await ps.db.groups.update_many(untouched, {"$set": {"preset": preset, "permissions": []}})
+    await ps.db.groups.update_many(fresh, {"$set": {"preset": ""}})
+
+
+async def group_grants_begin(ps: PlatformScope) -> None:
+    """Groups grant every plan, as before."""
+    await ps.db.groups.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -168,6 +199,9 @@ MIGRATIONS: Sequence[Migration] = (
     closings_begin,
     attributes_begin,
     grants_begin,
+    more_notices_begin,
+    groups_built_in,
+    group_grants_begin,
 )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from email.message import EmailMessage
-from email.utils import formataddr, formatdate, make_msgid
+from email.utils import formataddr, formatdate, make_msgid, parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -25,6 +27,8 @@ _MAIL_PATIENCE = 30.0  # seconds for one mail
 _POST_PATIENCE = 15.0  # seconds for one post
 _RESOLVE_PATIENCE = 5.0  # seconds
 POST_PORTS = (443, 8443)
+_BUSY = (429, 503)
+_RETRY_AFTER = re.compile(rb"\r\nretry-after:[ \t]*([^\r]*?)[ \t]*\r", re.IGNORECASE)
 _GLOBAL6 = ipaddress.IPv6Network("2000::/3")
 
 
@@ -103,21 +107,25 @@ class Poster:
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> None:
         """Post `body`; any 2xx is success. Unavailable otherwise, with `cause`, `answer` and `final` as from a Mailer.
 
-        `cause`: "unreachable", "not_public" (the address), "answered" (something else than success; 410 is final).
+        `cause`: "unreachable", "not_public" (the address), "gone" (410, final), "answered" (something else than
+        success). `retry_after`, where it asked for it with 429 or 503: for how many seconds it is to be left alone.
         """
         target = urlsplit(url)
         port = target.port or (443 if target.scheme == "https" else 80)
         try:
             async with asyncio.timeout(_POST_PATIENCE):
-                status = await self._exchange(target, port, _request(target, headers, body))
+                status, wait = await self._exchange(target, port, _request(target, headers, body))
         except (OSError, EOFError, ValueError, asyncio.LimitOverrunError) as error:
             answer = str(error) or type(error).__name__
             raise Unavailable(server="webhook", cause="unreachable", answer=answer, final=False) from error
         if not 200 <= status < 300:
-            raise Unavailable(server="webhook", cause="answered", answer=str(status), final=status == 410)
+            gone = status == 410
+            asked: dict[str, Any] = {"retry_after": wait} if wait and status in _BUSY else {}
+            cause = "gone" if gone else "answered"
+            raise Unavailable(server="webhook", cause=cause, answer=str(status), final=gone, **asked)
 
-    async def _exchange(self, target: SplitResult, port: int, request: bytes) -> int:
-        """Send the request, and the status of the answer."""
+    async def _exchange(self, target: SplitResult, port: int, request: bytes) -> tuple[int, int]:
+        """Send the request; status and Retry-After of the answer, in seconds."""
         address = await self._address(target, port)
         tls = (self._tls or ssl.create_default_context()) if target.scheme == "https" else None
         name = target.hostname if tls else None
@@ -126,7 +134,7 @@ class Poster:
             writer.write(request)
             await writer.drain()
             head = await reader.readuntil(b"\r\n\r\n")
-            return int(head.split(b" ", 2)[1])
+            return int(head.split(b" ", 2)[1]), _retry_after(head)
         finally:
             writer.close()
 
@@ -149,6 +157,18 @@ def is_public(address: str) -> bool:
     if isinstance(parsed, ipaddress.IPv6Address) and (parsed not in _GLOBAL6 or parsed.sixtofour or parsed.teredo):
         return False
     return parsed.is_global and not parsed.is_multicast
+
+
+def _retry_after(head: bytes) -> int:
+    """Seconds to wait, by the header that says so, in either of its forms; 0 without, or where it makes no sense."""
+    found = _RETRY_AFTER.search(head)
+    text = found[1].decode("latin-1") if found else ""
+    if text.isdecimal():
+        return int(text[:9])
+    try:
+        return max(0, int(parsedate_to_datetime(text).timestamp() - time.time()))
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _request(target: SplitResult, headers: Mapping[str, str], body: bytes) -> bytes:

@@ -5,7 +5,9 @@ Keys are stored in operator groups and named in the API: they never change once 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 
 class Permission(StrEnum):
@@ -71,3 +73,11 @@ PRESETS: dict[str, frozenset[Permission]] = {
     ),
     "manager": ALL,
 }
+
+
+def granted(group: Mapping[str, Any]) -> frozenset[Permission]:
+    """What a group's row grants: a built-in one (`preset`) what stands above, another one its own `permissions`. Keys
+    that are not known here grant nothing.
+    """
+    built_in = PRESETS.get(group.get("preset", ""))
+    return frozenset(Permission(key) for key in group["permissions"] if key in ALL) if built_in is None else built_in

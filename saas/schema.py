@@ -108,7 +108,7 @@ COLLECTIONS: dict[str, Collection] = {
         ),
         append_only=True,
     ),
-    "groups": Collection(_TENANT, (Index(_up("tenant_id", "name"), unique=True),)),
+    "groups": Collection(_TENANT, (Index(_up("tenant_id", "name"), unique=True), Index(_up("tenant_id", "plan_ids")))),
     "operators": Collection(
         _TENANT,
         (

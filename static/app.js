@@ -114,6 +114,8 @@
     if (wrong) {
       wrong.scrollIntoView({ block: "center" });
       wrong.focus({ preventScroll: true });
+    } else {
+      part.querySelector(".op-form > .op-alert")?.scrollIntoView({ block: "center" });
     }
   }
 

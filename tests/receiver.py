@@ -20,11 +20,15 @@ from tests.support import free_ports
 
 @dataclass
 class Receiver:
-    """Answers with the next of `answers`, the last one again and again. `poster` believes its certificate."""
+    """Answers with the next of `answers`, the last one again and again, and with `retry_after` where it is not "".
+
+    `poster` believes its certificate.
+    """
 
     url: str
     poster: Poster
     answers: list[int] = field(default_factory=lambda: [200])
+    retry_after: str = ""
     posts: list[tuple[HTTPHeaders, bytes]] = field(default_factory=list)
 
 
@@ -38,6 +42,8 @@ class _Hook(RequestHandler):
         self.set_status(answers.pop(0) if len(answers) > 1 else answers[0])
         if self.get_status() == 302:
             self.set_header("Location", "https://127.0.0.1/elsewhere")
+        if self.receiver.retry_after:
+            self.set_header("Retry-After", self.receiver.retry_after)
         self.write("as you wish")
 
 

@@ -76,7 +76,7 @@ async def make_business(ps: PlatformScope, name: str) -> Business:
 
 async def set_account(scope: Scope, account_id: str, **values: Any) -> None:
     """Change fields of an account past every operation: as it would be after some time, or by a fault."""
-    await scope.db.accounts.update(account_id, {"$set": await quotas.change(scope.db, account_id, values)})
+    await scope.db.accounts.update(account_id, {"$set": await quotas.change(scope, account_id, values)})
 
 
 async def sessions_of(db: Database, fields: Sequence[str] | None = None) -> list[Any]:

@@ -99,7 +99,9 @@ ERROR: Mapping[str, str] = {
     "nothing_to_buy": N_("{name} neither ends nor runs out, so there is nothing to renew."),
     "never_ends": N_("{name} does not end by a date, so there is nothing to renew by itself."),
     "renews_not": N_("{name} does not renew by itself, or its plan is not on sale any more."),
-    "plan_not_granted": N_("You may not sell the plan {name}. Whoever runs this system can grant it to you."),
+    "plan_not_granted": N_(
+        "You may not sell the plan {name}, nor redeem cards for it. Whoever runs this system can grant it to you."
+    ),
     "attribute_line": N_("An attribute is written as name = value, which “{line}” is not."),
     "attribute_unknown": N_("The engine knows no attribute {line}."),
     "attribute_engines": N_("{line} is for the engine to say, from the account and the other fields of the plan."),
@@ -107,6 +109,10 @@ ERROR: Mapping[str, str] = {
     "attributes_many": N_("At most {most} attributes, of {octets} octets in all, go with a log-in."),
     "nothing_planned": N_("No change of plan is planned for {name}."),
     "not_waiting": N_("The time of {name} runs already."),
+    "price_changed": N_(
+        "The sum has changed since you saw it: it was {shown} and is {now} now. Nothing has been done. Look at it "
+        "again and confirm."
+    ),
     "balance_short": N_("There is not so much on the balance."),
     "by_use": N_("Accounts are on this plan. Make another one for what is charged by use, and move them to it."),
     "balance_too_low": N_("The balance does not cover this. Take money first, or have it paid in another way."),
@@ -205,6 +211,7 @@ _STATUS: tuple[tuple[type[AppError], int], ...] = (
     (Conflict, 409),
     (Unavailable, 503),
 )
+_AMOUNTS = ("shown", "now")  # data of errors that is money
 _HTTP_CODES = {403: "denied", 404: "not_found", 405: "method_not_allowed", 413: "too_big"}
 
 
@@ -249,6 +256,7 @@ def sentence(reader: Reader, code: str, status: int, data: Mapping[str, Any]) ->
     """What happened, for a page or a toast. A code without words of its own falls back to its status."""
     fallback = {403: "denied", 404: "not_found", 409: "conflict", 429: "limit"}.get(status, "error")
     text = ERROR.get(code) or ERROR[fallback if status != 422 else "invalid"]
+    data = {name: reader.money(value) if name in _AMOUNTS else value for name, value in data.items()}
     try:
         return reader(text, **data) if data else reader(text)
     except KeyError:

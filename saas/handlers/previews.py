@@ -26,12 +26,16 @@ _BECOME = {
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """`sum`: what changes hands, with its title; "" when no money does. `lines` are title, before, after."""
+    """`sum`: what changes hands, with its title; "" when no money does. `lines` are title, before, after.
+
+    `mark`: what the form carries of it, so that nobody agrees to more than he saw (saas.handlers.forms.shown).
+    """
 
     title: str
     sum: str
     lines: list[tuple[str, str, str]]
     notes: list[str]
+    mark: str = ""
 
 
 class PreviewPage(FormPage):

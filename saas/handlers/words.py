@@ -11,7 +11,6 @@ from saas.handlers.messages import ERROR, FIELD, field_message, sentence
 from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
 from saas.tenants.ledger import CARD, USE
-from saas.tenants.notices_texts import KINDS
 from saas.values import utcnow
 
 LEDGER_KINDS: Mapping[str, str] = {
@@ -193,15 +192,6 @@ ERROR_ADVICE: Mapping[int, str] = {
     505: _PROXY,
     506: N_("Try again in a moment."),
     508: N_("End them on the device itself, one by one."),
-}
-NOTICE_KINDS: Mapping[str, str] = {key: kind.title for key, kind in KINDS.items()}
-# Why a notice was not sent (outbox.py).
-NOTICE_ERRORS: Mapping[str, str] = {
-    "unreachable": N_("The server did not answer as it should"),
-    "refused": N_("The server did not take it: is the address right?"),
-    "answered": N_("The webhook answered with an error"),
-    "not_public": N_("The webhook's address is not a public one"),
-    "no_webhook": N_("There is no webhook any more"),
 }
 # What can be done to many accounts at once, what became of each, and why a run was stopped.
 BULK_VERBS: Mapping[str, str] = {

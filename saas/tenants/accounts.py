@@ -67,7 +67,8 @@ class Account(billing.Holding):
 
     What it has of its plan is its holding. `terms`: the version of the plan that it keeps (plans.KEPT and "version"),
     None: the present one. `next_plan_id`: what the first purchase after its end is of, "" = the same. `suspended_at`:
-    when its clock was stopped. `fallen_at`: when its quota fell to nothing, until that is told (tenants.reminders).
+    when its clock was stopped. `fallen_at`: when its quota became low or fell to nothing, until that is told
+    (tenants.reminders).
     `renews`: by itself, from the balance, before its end (tenants.renewals). `closing_told_at`: when the member was
     told that it will be closed for having been suspended too long (tenants.closings). `mac` and `vlan`:
     the line it is bound to where its plan says so (saas.tenants.lines).
@@ -171,11 +172,13 @@ class AccountPasswordForm(Form):
     )
 
 
-async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[Account, str]:
+async def quick_open(
+    scope: Scope, form: QuickOpenForm, attempt: str, expected: int | None = None
+) -> tuple[Account, str]:
     """Open member and account, take the money for the months; (account, its password). Once for each `attempt` key.
 
     The member can log in to self-service with the same name and password. Invalid plan, Denied("plan_not_granted"),
-    Taken("username"), Limit.
+    Conflict("price_changed") when `expected` was shown to be the price and is not, Taken("username"), Limit.
     """
     existing = await scope.db.accounts.one({"username": form.username})
     if existing and existing["attempt"] == attempt:
@@ -186,13 +189,14 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
     if plan is None:
         raise Invalid({"plan_id": "bad_choice"})
     plans.check_sale(scope, plan)
+    offer = _quote(scope, plan, form.units, form.opens)
+    plans.check_price(expected, offer.price)
     await platform.check_tier(scope, "accounts")
     password = form.password or security.new_secret(10)
     activates_at = _activates_at(scope, form)
     hashed = await asyncio.to_thread(security.hash_password, password)
     particulars = form.model_dump(include={"name", "mobile", "email", "note"})
     member = new_member(form.username, password_hash=hashed, **particulars)
-    offer = _quote(scope, plan, form.units, form.opens)
     account = new_account(scope, member, plan["_id"], form.username, password) | {
         **offer.holding,
         "status": offer.status,
@@ -207,7 +211,7 @@ async def quick_open(scope: Scope, form: QuickOpenForm, attempt: str) -> tuple[A
             await tx.db.members.insert(member)
         except Taken as error:
             raise Taken("username") from error
-        await quotas.insert(tx.db, [account])
+        await quotas.insert(tx, [account])
         opened = await get(tx, account["_id"])
         sale = ledger.sale(offer.price, offer.price, form.method, offer.note, plan["tax_rate"])
         await ledger.book(tx, sale, key=attempt, member_id=opened["member_id"], account_id=opened["_id"])

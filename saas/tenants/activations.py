@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 from saas.errors import Conflict, NotFound
-from saas.tenants import billing, life, plans
+from saas.tenants import billing, life, notices, plans
 from saas.tenants.accounts import Account
 from saas.tenants.forms import Form
+from saas.tenants.ledger import Posting
 from saas.tenants.life import Act, Case, Effect
 from saas.tenants.paging import portions
 from saas.tenants.plans import Plan
@@ -34,15 +35,16 @@ async def activate_due(scope: Scope, run: Occasion) -> int:
     return done
 
 
-def active(case: Case, holding: billing.Holding) -> dict[str, Any]:
-    """The fields of a pending account with this holding once it is active: its time begins, unless its plan lets it
-    wait for the first log-in. On its day that counts from there, however late the run.
+def active(case: Case, holding: billing.Holding, postings: tuple[Posting, ...] = ()) -> Effect:
+    """A pending account with this holding becomes active, and its member is told: its time begins, unless its plan lets
+    it wait for the first log-in. On its day that counts from there, however late the run.
     """
     at = min(case.account.get("activates_at") or case.at, case.at)
     changes: dict[str, Any] = {"status": "normal", "activates_at": None}
     begins = holding["term"]["waits"] and case.plan["starts"] == "opening"
     begun: Any = billing.begun(holding, at, case.zone) if begins else holding
-    return changes | {name: begun[name] for name in billing.Holding.__annotations__}
+    changes |= {name: begun[name] for name in billing.Holding.__annotations__}
+    return Effect(changes, postings, tell=notices.activated)
 
 
 async def _activate(scope: Scope, case: Case, form: Form) -> Effect:
@@ -50,7 +52,7 @@ async def _activate(scope: Scope, case: Case, form: Form) -> Effect:
         raise Conflict("not_pending", name=case.account["username"])
     if not _is_bought(case.account, case.plan):
         raise Conflict("nothing_bought", name=case.account["username"])
-    return Effect(active(case, case.account))
+    return active(case, case.account)
 
 
 def _is_bought(account: Account, plan: Plan) -> bool:

@@ -269,7 +269,7 @@ async def _payers(
         and not known.is_free(row["account_id"])
         and metering.has_grown(before.get(row["_id"]), row)
     }
-    found = await quotas.join(ps.db, list((await _known_accounts(ps, known, mark, paying)).values()))
+    found = await quotas.join(ps.db, list((await _known_accounts(ps, known, mark, paying)).values()), quotas.METERED)
     plans = await known.plans(ps, {account["plan_id"] for account in found}, metering.OF_PLAN)
     payers: dict[str, Account] = {}
     for account in found:

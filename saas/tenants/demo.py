@@ -134,4 +134,4 @@ def _username(number: int) -> str:
 async def _insert(people: list[dict[str, Any]], rows: list[dict[str, Any]], scope: Scope) -> None:
     if people:
         await scope.db.members.insert_many(people)
-    await quotas.insert(scope.db, rows)
+    await quotas.insert(scope, rows)

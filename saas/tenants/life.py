@@ -107,6 +107,11 @@ class Preview:
         """Money that changes hands, in minor units; below 0 it is paid out."""
         return _sum(self.postings, "payment", "refund")
 
+    @property
+    def charged(self) -> int:
+        """What is bought less what is given back, in minor units, whoever pays it; as in the deed."""
+        return _charged(self.postings)
+
 
 async def preview(scope: Scope, act: Act, account_id: str, form: Any) -> Preview:
     """What `perform` would do at this moment. NotFound, and whatever speaks against it."""
@@ -122,11 +127,20 @@ async def preview(scope: Scope, act: Act, account_id: str, form: Any) -> Preview
     return Preview(case.account, after, effect.postings, balance, balance + moved, len(online), become)
 
 
-async def perform(scope: Scope, act: Act, account_id: str, form: Any, attempt: str, version: int | None = None) -> Deed:
+async def perform(
+    scope: Scope,
+    act: Act,
+    account_id: str,
+    form: Any,
+    attempt: str,
+    version: int | None = None,
+    expected: int | None = None,
+) -> Deed:
     """Do it, once for each `attempt` key; a repeat returns what was done.
 
-    Conflict("changed") when the account is not `version` any more, Conflict("key_reused") when the key was used for
-    something else, NotFound, and whatever speaks against it.
+    Conflict("changed") when the account is not `version` any more, Conflict("price_changed") when `expected` was shown
+    to be `charged` and something else would be, Conflict("key_reused") when the key was used for something else,
+    NotFound, and whatever speaks against it.
     """
 
     async def write(tx: Scope) -> tuple[str, Deed]:
@@ -137,6 +151,7 @@ async def perform(scope: Scope, act: Act, account_id: str, form: Any, attempt: s
         if version is not None and case.account["version"] != version:
             raise Conflict("changed", id=account_id)
         effect = await act.decide(tx, case, form)
+        plans.check_price(expected, _charged(effect.postings))
         deed: Deed = await tx.db.deeds.insert(_deed(tx, act, case, effect, attempt))
         member_id = case.account["member_id"]
         await ledger.book(tx, effect.postings, key=deed["_id"], member_id=member_id, account_id=account_id)
@@ -184,7 +199,7 @@ async def _write(tx: Scope, act: Act, case: Case, effect: Effect) -> None:
         await tx.db.accounts.delete(account["_id"])
         await tx.db.quotas.delete(account["_id"])
     else:
-        own = await quotas.change(tx.db, account["_id"], effect.changes)
+        own = await quotas.change(tx, account["_id"], effect.changes)
         after: Any = {**case.account, **effect.changes, **await tx.db.accounts.update(account["_id"], {"$set": own})}
         told["after"] = after
         was, is_now = await _held(tx, case, effect)
@@ -223,7 +238,7 @@ def _deed(scope: Scope, act: Act, case: Case, effect: Effect, attempt: str) -> D
         account_id=case.account["_id"],
         key=attempt,
         verb=act.verb,
-        charged=-_sum(effect.postings, "charge"),
+        charged=_charged(effect.postings),
         received=_sum(effect.postings, "payment", "refund"),
         expires_at=after["expires_at"],
         plan_id=after["plan_id"],
@@ -231,6 +246,10 @@ def _deed(scope: Scope, act: Act, case: Case, effect: Effect, attempt: str) -> D
         actor_name=scope.actor.name,
         at=case.at,
     )
+
+
+def _charged(postings: tuple[Posting, ...]) -> int:
+    return -_sum(postings, "charge")
 
 
 def _sum(postings: tuple[Posting, ...], *kinds: str) -> int:

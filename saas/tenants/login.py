@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints
 from saas import security
 from saas.errors import Denied, Invalid, Limit
 from saas.i18n import N_
-from saas.permissions import ALL, Permission
+from saas.permissions import ALL, granted
 from saas.tenants import audit, operators
 from saas.tenants.forms import Form, Password
 from saas.tenants.platform import Tenant, tenant_by_slug
@@ -133,8 +133,9 @@ async def acting(ps: PlatformScope, actor: Actor, tenant: Mapping[str, Any]) -> 
     if row is None or row["disabled"]:
         return None
     group = await bare.db.groups.one({"_id": row["group_id"]})
-    granted = frozenset(Permission(key) for key in (group or {}).get("permissions", ()) if key in set(Permission))
-    return ps.enter(tenant, actor, granted, operators.sells(row))
+    if group is None:
+        return ps.enter(tenant, actor, frozenset(), frozenset())
+    return ps.enter(tenant, actor, granted(group), operators.sells(row["plan_ids"], group))
 
 
 async def change_password(ps: PlatformScope, session: Session, form: PasswordForm) -> Session:

@@ -3,7 +3,8 @@
 A session's totals only ever grow, and its row says by its version that nobody else has written it. So what it takes is
 how much it grew, and is written together with the row in one transaction: whatever part of the journal is applied
 again, by whomever, takes nothing twice. Usage counts from the moment at which the account has a limit. An account's
-`octets_left` and `seconds_left`, and a balance, may fall below zero by what flowed within an interim interval.
+`octets_left` and `seconds_left`, and a balance, may fall below zero by what flowed within an interim interval. When
+little is left, or nothing, the moment is noted in the account.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saas.store import Update
-from saas.tenants import adjustments, billing, usage
+from saas.tenants import adjustments, billing, quotas, usage
 from saas.tenants.accounting import Row
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
@@ -104,16 +105,19 @@ async def _write(
     ps: PlatformScope, accounts: Mapping[str, Mapping[str, Any]], taken: Mapping[str, Mapping[str, int]]
 ) -> None:
     updates: list[Update] = []
-    emptied: list[Update] = []
+    passed: list[Update] = []
     fallen: list[Update] = []
     for account_id, amounts in taken.items():
         account = accounts[account_id]
         minus = {_LEFT[name]: -amount for name, amount in amounts.items() if amount}
-        if any(account[left] > 0 >= account[left] + amount for left, amount in minus.items()):
+        marks = [(left, mark) for left in minus for mark in (0, account.get(quotas.LOW[left]) or 0)]
+        reached = {mark for left, mark in marks if account[left] > mark >= account[left] + minus[left]}
+        if 0 in reached:
             fallen.append(adjustments.marked(account_id, tenant_id=account["tenant_id"]))
-            emptied.append(Update({"_id": account_id}, {"$set": {"fallen_at": utcnow()}}))  # reminders.py tells of it
+        if reached:
+            passed.append(Update({"_id": account_id}, {"$set": {"fallen_at": utcnow()}}))  # reminders.py tells of it
         if minus:
             updates.append(Update({"_id": account_id}, {"$inc": minus}))
     await ps.db.quotas.bulk(updates, ordered=False)
-    await ps.db.accounts.bulk(emptied, ordered=False)
+    await ps.db.accounts.bulk(passed, ordered=False)
     await ps.db.adjustments.bulk(fallen, ordered=False)

@@ -166,11 +166,20 @@ async def _try_out(scope: Scope, kind: str, channel: str, to: str, language: str
     return notice
 
 
+async def activated(scope: Scope, account: Mapping[str, Any], plan_name: str) -> None:
+    """Tell that an account is active that was opened ahead, in its transaction; `account` is the row as it is then."""
+    await _tell_of(scope, "activated", account, plan_name)
+
+
 async def suspended(scope: Scope, account: Mapping[str, Any], plan_name: str) -> None:
     """Tell of a suspension, in its transaction; `account` is the row as it is then."""
+    await _tell_of(scope, "suspended", account, plan_name)
+
+
+async def _tell_of(scope: Scope, kind: str, account: Mapping[str, Any], plan_name: str) -> None:
     facts = {"account": account["username"], "plan": plan_name}
     news = News(account["member_id"], account["_id"], account["username"], str(account["version"]), facts)
-    await tell(scope, "suspended", [news])
+    await tell(scope, kind, [news])
 
 
 async def posted(scope: Scope, entries: Sequence[Mapping[str, Any]], member: Mapping[str, Any]) -> None:

@@ -34,12 +34,14 @@ NAMES: Final[Mapping[str, str]] = {
     "balance": N_("Balance"),
     "amount": N_("Amount"),
     "missing": N_("Missing amount"),
+    "left": N_("What is left"),
     "at": N_("Time"),
     "subject": N_("Subject"),
     "text": N_("Text"),
     "closes": N_("Day of closing"),
 }
 _COMMON = ("system", "name", "member")
+_LEFT: Final[Mapping[str, Callable[[Reader, Any], str]]] = {"octets": Reader.octets, "seconds": Reader.duration}
 _PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
     "expires": Reader.minute,
     "at": Reader.minute,
@@ -47,6 +49,7 @@ _PRINTED: Final[Mapping[str, Callable[[Reader, Any], str]]] = {
     "balance": Reader.money,
     "amount": Reader.money,
     "missing": Reader.money,
+    "left": lambda reader, left: ", ".join(_LEFT[name](reader, amount) for name, amount in left.items()),
 }
 
 
@@ -129,6 +132,16 @@ KINDS: Final[Mapping[str, Kind]] = {
             "more and is not renewed by itself. Please ask us for another one.\n\n{system}"
         ),
     ),
+    "quota_low": Kind(
+        N_("Quota nearly used up"),
+        "account.quota_low",
+        ("account", "plan", "left"),
+        N_("{system}: your quota is nearly used up"),
+        N_(
+            "Hello {name},\n\nof the quota of the plan {plan} of your account {account} only {left} is left. "
+            "Please renew it or top it up in time.\n\n{system}"
+        ),
+    ),
     "quota_used": Kind(
         N_("Quota used up"),
         "account.quota_exhausted",
@@ -152,6 +165,15 @@ KINDS: Final[Mapping[str, Kind]] = {
         ("amount", "balance", "at"),
         N_("{system}: your payment of {amount}"),
         N_("Hello {name},\n\nwe received your payment of {amount} on {at}. Thank you.\n\n{system}"),
+    ),
+    "activated": Kind(
+        N_("Account active"),
+        "account.activated",
+        ("account", "plan"),
+        N_("{system}: your account is active"),
+        N_(
+            "Hello {name},\n\nyour account {account} with the plan {plan} is active: you can go online now.\n\n{system}"
+        ),
     ),
     "suspended": Kind(
         N_("Account suspended"),
@@ -277,6 +299,7 @@ def sample(kind: str, now: datetime) -> dict[str, Any]:
     """Facts to show a text with."""
     facts = {"name": "Alice", "member": "alice", "account": "alice", "plan": "VPN 20M", "expires": now, "days": 3}
     facts |= {"balance": 350, "amount": 3000, "missing": 2650, "at": now, "closes": now}
+    facts |= {"left": {"octets": 2 * 2**30}}
     facts |= {"subject": "Maintenance", "text": "Tonight from 2 to 3 nobody can go online."}
     return {name: facts[name] for name in KINDS[kind].known if name in facts}
 

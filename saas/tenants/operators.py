@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, TypedDict
 
 from pydantic import Field, StringConstraints
@@ -12,7 +13,7 @@ from pydantic import Field, StringConstraints
 from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.permissions import Permission
+from saas.permissions import Permission, granted
 from saas.tenants import platform, records
 from saas.tenants.forms import Form, Line, Name, OptionalPassword, Username
 from saas.tenants.paging import ListQuery, Page, page
@@ -23,12 +24,17 @@ OPERATOR = records.Noun("operators", "operator", "opr", "login")
 
 
 class Group(TypedDict):
-    """`permissions` are keys of saas.permissions."""
+    """`permissions` are keys of saas.permissions. `preset`: of a built-in group the key of PRESETS that says which they
+    are in each version; its row holds none. "" for a group of the tenant's own. `plan_ids`: the plans that those of its
+    operators may sell who have none of their own, none for all.
+    """
 
     _id: str
     tenant_id: str
     name: str
+    preset: str
     permissions: list[str]
+    plan_ids: list[str]
     version: int
     created_at: datetime
     updated_at: datetime
@@ -37,7 +43,7 @@ class Group(TypedDict):
 class Operator(TypedDict):
     """A second-level operator. The super administrator is the cloud account and has no row here.
 
-    `plan_ids`: the plans it may sell, none for all.
+    `plan_ids`: the plans it may sell, none for those of its group.
     """
 
     _id: str
@@ -57,6 +63,13 @@ class GroupForm(Form):
     """A permission group."""
 
     name: Name = Field(title=N_("Group name"))
+    plan_ids: list[str] = Field(
+        default=[],
+        max_length=500,
+        title=N_("Plans to sell"),
+        description=N_("For operators of the group who have no choice of their own. None chosen: all."),
+        json_schema_extra={"widget": "plans"},
+    )
     permissions: list[Permission] = Field(
         default=[], max_length=200, title=N_("Permissions"), json_schema_extra={"widget": "permissions"}
     )
@@ -74,7 +87,10 @@ class OperatorForm(Form):
         default=[],
         max_length=500,
         title=N_("Plans to sell"),
-        description=N_("Accounts are opened, renewed, topped up and moved on these plans only. None chosen: all."),
+        description=N_(
+            "Accounts are opened, renewed, topped up and moved on these plans only, and cards for them redeemed. None "
+            "chosen: those of the group."
+        ),
         json_schema_extra={"widget": "plans"},
     )
     password: OptionalPassword = Field(
@@ -87,18 +103,23 @@ class OperatorForm(Form):
 
 
 async def create_group(scope: Scope, form: GroupForm) -> Group:
-    """A new group. Taken("name"), Invalid permissions."""
+    """A new group. Taken("name"), Invalid permissions or plans."""
     _within_own(scope, form.permissions)
-    group: Group = await records.create(scope, GROUP, _group_values(form))
-    return group
+    await _check_plans(scope, form.plan_ids)
+    return _whole(await records.create(scope, GROUP, _group_values(form)))
 
 
 async def update_group(scope: Scope, group_id: str, form: GroupForm, version: int | None = None) -> Group:
-    """Change a group; its operators have the new permissions at their next click. Taken, Conflict, NotFound."""
+    """Change a group; its operators have the new permissions at their next click. Taken, Conflict, NotFound.
+
+    A built-in group that is given other permissions is the tenant's own from then on.
+    """
     _within_own(scope, form.permissions)
-    values = _group_values(form)
-    group: Group = await records.change(scope, GROUP, group_id, values, version=version, guard=_group_is_within_own)
-    return group
+    await _check_plans(scope, form.plan_ids)
+    before = await get_group(scope, group_id)
+    guard = partial(_group_is_within_own, form.plan_ids)
+    values = _group_values(form, before["preset"] if set(form.permissions) == granted(before) else "")
+    return _whole(await records.change(scope, GROUP, group_id, values, version=version, guard=guard))
 
 
 async def delete_group(scope: Scope, group_id: str) -> None:
@@ -108,24 +129,24 @@ async def delete_group(scope: Scope, group_id: str) -> None:
 
 async def groups(scope: Scope) -> list[Group]:
     """Every group by name."""
-    return await scope.db.groups.find({}, sort=[("name", 1)], limit=500)
+    return [_whole(row) for row in await scope.db.groups.find({}, sort=[("name", 1)], limit=500)]
 
 
 async def get_group(scope: Scope, group_id: str) -> Group:
     """One group. NotFound."""
-    group: Group = await scope.db.groups.get(group_id)
-    return group
+    return _whole(await scope.db.groups.get(group_id))
 
 
 async def group_listing(scope: Scope, query: ListQuery) -> Page:
     """Groups. `q` is the beginning of a name."""
-    return await page(scope.db.groups, _begins("name", query.q), query)
+    found = await page(scope.db.groups, _begins("name", query.q), query)
+    return Page([_whole(row) for row in found.rows], found.next)
 
 
 async def create(scope: Scope, form: OperatorForm) -> Operator:
     """A new operator. Taken("login"), Invalid group, plans or password, Limit("tier_limit")."""
     _check_password(form, required=True)
-    await _check_group(scope, form.group_id)
+    await _check_group(scope, form.group_id, form.plan_ids)
     await _check_plans(scope, form.plan_ids)
     await platform.check_tier(scope, "operators")
     operator: Operator = await records.create(scope, OPERATOR, await _operator_values(form))
@@ -135,7 +156,7 @@ async def create(scope: Scope, form: OperatorForm) -> Operator:
 async def update(scope: Scope, operator_id: str, form: OperatorForm, version: int | None = None) -> Operator:
     """Change an operator; a disabled one or one with a new password is out at once. Taken, Conflict, NotFound."""
     _check_password(form, required=False)
-    await _check_group(scope, form.group_id)
+    await _check_group(scope, form.group_id, form.plan_ids)
     await _check_plans(scope, form.plan_ids)
     values = await _operator_values(form)
     operator: Operator = await records.change(
@@ -163,60 +184,70 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     return await page(scope.db.operators, filter, query)
 
 
-def sells(operator: Mapping[str, Any]) -> frozenset[str] | None:
-    """The plans that an operator may sell, None for all."""
-    return frozenset(operator["plan_ids"]) or None
+def sells(plan_ids: Sequence[str], group: Mapping[str, Any]) -> frozenset[str] | None:
+    """The plans that an operator may sell, None for all: those that were granted to him, if any, else to his group."""
+    return frozenset(plan_ids or group["plan_ids"]) or None
 
 
 def _begins(field: str, q: str) -> dict[str, Any]:
     return {field: {"$gte": q, "$lt": q + "\uffff"}} if q else {}
 
 
-def _group_values(form: GroupForm) -> dict[str, Any]:
-    return {"name": form.name, "permissions": sorted(set(form.permissions))}
+def _whole(row: Group) -> Group:
+    """A group with what it grants now."""
+    return {**row, "permissions": sorted(granted(row))}
 
 
-def _within_own(scope: Scope, permissions: list[Any]) -> None:
+def _group_values(form: GroupForm, preset: str = "") -> dict[str, Any]:
+    permissions = [] if preset else sorted(set(form.permissions))
+    return {"name": form.name, "preset": preset, "permissions": permissions, "plan_ids": sorted(set(form.plan_ids))}
+
+
+def _within_own(scope: Scope, permissions: Iterable[str]) -> None:
     """Nobody can give, or take from, others what he does not have himself."""
     if not set(permissions) <= scope.permissions:
         raise Invalid({"permissions": "beyond_own"})
 
 
-async def _group_is_within_own(scope: Scope, group: Group) -> None:
-    _within_own(scope, group["permissions"])
+async def _group_is_within_own(plan_ids: Sequence[str], scope: Scope, group: Group) -> None:
+    """Before it gets these plans: where they change, they do so for operators whom nobody looks at here."""
+    _within_own(scope, granted(group))
+    if set(plan_ids) != set(group["plan_ids"]):
+        for each in (plan_ids, group["plan_ids"]):
+            _check_sells(scope, frozenset(each) or None)
 
 
 async def _group_is_free(scope: Scope, group: Group) -> None:
-    _within_own(scope, group["permissions"])
+    _within_own(scope, granted(group))
     if await scope.db.operators.count({"group_id": group["_id"]}, limit=1):
         raise Conflict("in_use", name=group["name"])
 
 
 async def _operator_is_within_own(scope: Scope, operator: Operator) -> None:
-    await _check_group(scope, operator["group_id"])
-    _check_sells(scope, operator["plan_ids"])
+    await _check_group(scope, operator["group_id"], operator["plan_ids"])
 
 
 async def _check_plans(scope: Scope, plan_ids: list[str]) -> None:
-    _check_sells(scope, plan_ids)
     wanted = sorted(set(plan_ids))
     known = await scope.db.plans.find({"_id": {"$in": wanted}}, limit=len(wanted), fields=["_id"]) if wanted else []
     if len(known) != len(wanted):
         raise Invalid({"plan_ids": "bad_choice"})
 
 
-def _check_sells(scope: Scope, plan_ids: list[str]) -> None:
+def _check_sells(scope: Scope, sold: frozenset[str] | None) -> None:
     """Nobody can let others sell, or keep from selling, what he may not sell himself."""
-    if scope.sells is not None and not (plan_ids and set(plan_ids) <= scope.sells):
+    if scope.sells is not None and (sold is None or not sold <= scope.sells):
         raise Invalid({"plan_ids": "beyond_own"})
 
 
-async def _check_group(scope: Scope, group_id: str) -> None:
+async def _check_group(scope: Scope, group_id: str, plan_ids: Sequence[str]) -> None:
+    """Whether the actor may have to do with an operator of the group who was granted these plans."""
     group = await scope.db.groups.one({"_id": group_id})
     if group is None:
         raise Invalid({"group_id": "bad_choice"})
-    if not set(group["permissions"]) <= scope.permissions:
+    if not granted(group) <= scope.permissions:
         raise Invalid({"group_id": "beyond_own"})
+    _check_sells(scope, sells(plan_ids, group))
 
 
 def _check_password(form: OperatorForm, *, required: bool) -> None:

@@ -24,6 +24,8 @@ _EACH = 25  # rows of a tenant, a portion
 # Minutes until the next try; the first is longer than any try takes.
 _PAUSES: Final = (1, 5, 30, 120, 300, 600, 840, 1200, 1440)
 TRIES: Final = len(_PAUSES) + 1
+_LONGEST: Final = timedelta(days=1)  # that a server is left alone because it asks for it
+_ALL_FAIL: Final = ("unreachable", "gone")  # what is wrong with the server, not with this notice
 
 
 async def send_due(ps: PlatformScope) -> int:
@@ -42,15 +44,17 @@ async def _send_all(scope: Scope, due: Filter) -> int:
 
 
 async def _send_lane(scope: Scope, rows: Sequence[Notice]) -> int:
-    """One after the other. When the server does not answer, nothing else is tried there for a while."""
+    """One after the other. When the server does not answer, or asks to be left alone, nothing else is tried there for a
+    while.
+    """
     sent = 0
     for row in rows:
         if not await _claim(scope, row):
             continue
         failure = await _try(scope, row)
         await _settle(scope, row, failure)
-        if failure is not None and failure.get("cause") == "unreachable":
-            await _put_off(scope, row["channel"])
+        if failure is not None and (failure["cause"] in _ALL_FAIL or failure.get("retry_after")):
+            await _put_off(scope, row["channel"], _wait(failure))
             break
         sent += failure is None
     return sent
@@ -59,8 +63,9 @@ async def _send_lane(scope: Scope, rows: Sequence[Notice]) -> int:
 async def _claim(scope: Scope, row: Notice) -> bool:
     """Begin a try, unless somebody else has."""
     as_read = {"_id": row["_id"], "state": "waiting", "next_at": row["next_at"]}
-    pause = timedelta(minutes=_PAUSES[min(row["tries"], len(_PAUSES) - 1)])
-    return await scope.db.notices.update_one(as_read, {"$set": {"next_at": utcnow() + pause}, "$inc": {"tries": 1}})
+    return await scope.db.notices.update_one(
+        as_read, {"$set": {"next_at": utcnow() + _pause(row)}, "$inc": {"tries": 1}}
+    )
 
 
 async def _try(scope: Scope, row: Notice) -> Mapping[str, Any] | None:
@@ -89,13 +94,26 @@ async def _settle(scope: Scope, row: Notice, failure: Mapping[str, Any] | None) 
         values = {"state": "sent", "sent_at": utcnow(), "error": "", "answer": ""}
     else:
         over = failure.get("final") or row["tries"] + 1 >= TRIES
-        values = {"state": "failed"} if over else {}
-        values |= {"error": failure.get("cause", "unreachable"), "answer": str(failure.get("answer", ""))[:300]}
+        values = {"state": "failed"} if over else {"next_at": utcnow() + max(_pause(row), _wait(failure))}
+        values |= {"error": failure["cause"], "answer": str(failure["answer"])[:300]}
+        if over and row["channel"] == "webhook":
+            await webhooks.given_up(scope, gone=failure["cause"] == "gone")
     await scope.db.notices.update(row["_id"], {"$set": values})
 
 
-async def _put_off(scope: Scope, channel: str) -> None:
-    """Whatever else is due there waits a minute, without a try being counted."""
+def _pause(row: Notice) -> timedelta:
+    """Until the next try, counted from the one that begins."""
+    return timedelta(minutes=_PAUSES[min(row["tries"], len(_PAUSES) - 1)])
+
+
+def _wait(failure: Mapping[str, Any]) -> timedelta:
+    """For how long nothing is to be tried there: as long as it asks, within bounds."""
+    asked = timedelta(seconds=failure.get("retry_after", 0))
+    return min(max(asked, timedelta(minutes=_PAUSES[0])), _LONGEST)
+
+
+async def _put_off(scope: Scope, channel: str, wait: timedelta) -> None:
+    """Whatever else is due there waits, without a try being counted."""
     now = utcnow()
     others = {"state": "waiting", "next_at": {"$lte": now}, "channel": channel}
-    await scope.db.notices.update_many(others, {"$set": {"next_at": now + timedelta(minutes=_PAUSES[0])}})
+    await scope.db.notices.update_many(others, {"$set": {"next_at": now + wait}})

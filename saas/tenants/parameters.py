@@ -37,9 +37,11 @@ NoticeKind = Literal[
     "renewed",
     "renewal_unpaid",
     "renewal_refused",
+    "quota_low",
     "quota_used",
     "balance_low",
     "payment",
+    "activated",
     "suspended",
     "closing",
     "closed",
@@ -130,6 +132,17 @@ class ParametersForm(Form):
         title=N_("Days before expiry"),
         description=N_("So many days before a plan ends its subscriber is told, at 9:00. 0: never."),
         json_schema_extra={"group": _NOTICES},
+    )
+    notice_quota: int = Field(
+        default=80,
+        ge=0,
+        le=99,
+        title=N_("Quota nearly used up from"),
+        description=N_(
+            "When so much of the traffic or time of a term is used, its subscriber is told. A change holds for what is "
+            "bought from then on. 0: never."
+        ),
+        json_schema_extra={"group": _NOTICES, "unit": "%"},
     )
     notice_balance: Money = Field(
         default=0,

@@ -93,7 +93,7 @@ async def set_status(scope: Scope, plan_id: str, status: Literal["active", "reti
 
 
 async def delete(scope: Scope, plan_id: str) -> None:
-    """Remove a plan that no account has, no card is for and no operator is granted.
+    """Remove a plan that no account has, no card is for and no operator or group is granted.
 
     Conflict("in_use") otherwise: retire it instead.
     """
@@ -137,6 +137,12 @@ def check_sale(scope: Scope, plan: Plan) -> None:
     """Denied("plan_not_granted") when the actor may not sell the plan, on sale or not."""
     if not may_sell(scope, plan):
         raise Denied("plan_not_granted", name=plan["name"])
+
+
+def check_price(shown: int | None, now: int) -> None:
+    """Conflict("price_changed") when another sum was shown (None: none was) than what is to pay now, minor units."""
+    if shown not in (None, now):
+        raise Conflict("price_changed", shown=shown, now=now)
 
 
 async def sold(scope: Scope, plan_id: str) -> Plan | None:
@@ -226,7 +232,8 @@ async def _settle(values: Mapping[str, Any], scope: Scope, plan: Plan) -> None:
 
 async def _is_free(scope: Scope, plan: Plan) -> None:
     # an operator whose last granted plan went away might sell all
-    uses = ((scope.db.accounts, "plan_id"), (scope.db.card_batches, "plan_id"), (scope.db.operators, "plan_ids"))
+    uses = [(scope.db.accounts, "plan_id"), (scope.db.card_batches, "plan_id")]
+    uses += [(scope.db.operators, "plan_ids"), (scope.db.groups, "plan_ids")]
     for table, field in uses:
         if await table.count({field: plan["_id"]}, limit=1):
             raise Conflict("in_use", name=plan["name"])

@@ -12,7 +12,6 @@ from pydantic import Field, StringConstraints
 from saas import security
 from saas.errors import Conflict, Limit
 from saas.i18n import N_, Reader
-from saas.permissions import PRESETS
 from saas.tenants import audit
 from saas.tenants.forms import Email, Form, Name, Password
 from saas.tenants.notices_texts import KINDS
@@ -24,7 +23,7 @@ SHARED_POOL = "shared"
 FIRST_OWNER = "platform@example.com"  # who is made when no other is named
 _RESERVED = {"admin", "api", "openpns", "platform", "static", "system", "www"}
 
-_PRESET_NAMES = {
+PRESET_NAMES = {  # of the groups that a tenant begins with
     "manager": N_("Manager"),
     "cashier": N_("Cashier"),
     "engineer": N_("Engineer"),
@@ -54,9 +53,10 @@ class Parameters(TypedDict):
     """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en".
 
     `notice_mail`: the kinds of notices (notices_texts.KINDS, less those by hand) that go by mail; `notice_days`: how
-    many before expiry, 0 none; `notice_balance`: minor units below which a balance is low. `legal_name` …
-    `paper_footer`: what stands on receipts and invoices; `logo`: a row of logos, "" for none. `renew_hours`: how long
-    before their end accounts renew by themselves; `suspend_days`: after how many of suspension they close, 0 never.
+    many before expiry, 0 none; `notice_quota`: what percentage of a quota is used when it is low, 0 never;
+    `notice_balance`: minor units below which a balance is low. `legal_name` … `paper_footer`: what stands on receipts
+    and invoices; `logo`: a row of logos, "" for none. `renew_hours`: how long before their end accounts renew by
+    themselves; `suspend_days`: after how many of suspension they close, 0 never.
     """
 
     system_name: str
@@ -71,6 +71,7 @@ class Parameters(TypedDict):
     show_password: bool
     notice_mail: list[str]
     notice_days: int
+    notice_quota: int
     notice_balance: int
     legal_name: str
     postal_address: str
@@ -181,6 +182,7 @@ async def create_tenant(
             show_password=False,
             notice_mail=sorted(name for name, kind in KINDS.items() if not kind.by_hand),
             notice_days=3,
+            notice_quota=80,
             notice_balance=0,
             legal_name="",
             postal_address="",
@@ -199,9 +201,9 @@ async def create_tenant(
     await ps.db.tenants.insert(tenant)
     await ps.enter(tenant, ps.actor).db.groups.insert_many(
         [
-            {"_id": new_id("grp"), "name": name, "permissions": sorted(keys), "version": 1}
-            | {"created_at": now, "updated_at": now}
-            for name, keys in ((say(title), PRESETS[preset]) for preset, title in _PRESET_NAMES.items())
+            {"_id": new_id("grp"), "name": say(title), "preset": preset, "permissions": [], "plan_ids": []}
+            | {"version": 1, "created_at": now, "updated_at": now}
+            for preset, title in PRESET_NAMES.items()
         ]
     )
     await audit.record_platform(ps, "tenant.create", tenant["_id"], name=tenant["slug"], tier=tier)

@@ -184,7 +184,7 @@ def _renewed(case: Case, purchase: _Purchase) -> Effect:
     if purchase.plan["_id"] == case.account["plan_id"]:
         holding = purchase.on(case.account, case)
         waits = case.account["status"] == "pending" and not case.account.get("activates_at")
-        return Effect(activations.active(case, holding) if waits else {**holding}, purchase.postings)
+        return activations.active(case, holding, purchase.postings) if waits else Effect({**holding}, purchase.postings)
     nothing = billing.Holding({**billing.empty(case.now), "expires_at": case.now})
     return Effect({**_on_plan(purchase.plan), **purchase.on(nothing, case)}, purchase.postings)
 

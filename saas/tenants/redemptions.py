@@ -96,7 +96,8 @@ async def redeem(scope: Scope, member_id: str, form: RedeemForm, attempt: str) -
 
     The scope is one of the whole tenant, whoever the actor is: a card belongs to nobody before. Invalid code or
     account, Limit("too_many_codes") with `retry_after` in seconds and `minutes`, Conflict("card_used") and the like,
-    Conflict("card_other_plan"), Conflict("is_closed"), Conflict("key_reused"), NotFound.
+    Conflict("card_other_plan"), Conflict("is_closed"), Conflict("key_reused"), NotFound, and
+    Denied("plan_not_granted") for a card of a plan that the actor may not sell.
     """
     card = await _found(scope, form.code)
     batch = await cards.get_batch(scope, card["batch_id"])
@@ -120,6 +121,7 @@ async def _redeem(scope: Scope, case: Case, wish: _Wish) -> Effect:
     card = await cards.get(scope, wish.card_id)
     batch = await _usable(scope, card)
     plan = await plans.get(scope, batch["plan_id"])
+    plans.check_sale(scope, plan)
     effect = purchases.prepaid(case, plan, batch["units"], batch["price"], change=wish.change_plan)
     return replace(effect, note=card["serial"], also=partial(_use_for_account, card))
 

@@ -46,14 +46,18 @@ async def tell_expired(scope: Scope, run: Occasion) -> int:
 
 
 async def tell_used_up(scope: Scope, run: Occasion) -> int:
-    """Tell whose quota sessions have used up (metering writes the moment into the account); how many are told of.
+    """Tell whose quota sessions have used up, or nearly (metering writes the moment into the account); how many are
+    told of.
 
-    Who has got a new quota meanwhile is told nothing.
+    Who has got a new quota meanwhile is told nothing, and who has used up all of it not that it was nearly so.
     """
     told = 0
     async for rows in portions(scope.db.accounts, "fallen_at", _EVER, run.now):
-        fallen = [row for row in await quotas.join(scope.db, rows) if _nothing_left(row)]
+        found = await quotas.join(scope.db, rows, quotas.METERED)
+        fallen = [row for row in found if _nothing_left(row)]
         told += await _tell(scope, "quota_used", fallen, "fallen_at")
+        low = [row for row in found if row not in fallen and _low(row)["left"]]
+        told += await _tell(scope, "quota_low", low, "fallen_at", _low)
         seen = [{"_id": row["_id"], "fallen_at": row["fallen_at"]} for row in rows]
         await scope.db.accounts.bulk([Update(each, {"$set": {"fallen_at": None}}) for each in seen])
     return told
@@ -65,6 +69,12 @@ def _normal(accounts: Sequence[Any]) -> list[Any]:
 
 def _nothing_left(account: Mapping[str, Any]) -> bool:
     return any(account[left] is not None and account[left] <= 0 for left in quotas.LEFT)
+
+
+def _low(account: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """What is left of that of which little is, as {"octets"} and {"seconds"}."""
+    known = {left: low for left, name in quotas.LOW.items() if (low := account.get(name)) is not None}
+    return {"left": {left.removesuffix("_left"): account[left] for left in known if account[left] <= known[left]}}
 
 
 async def _tell(

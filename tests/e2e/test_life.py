@@ -36,6 +36,28 @@ async def test_two_clicks_renew_and_take_the_money(
     await expect(page.locator("main")).to_contain_text("-¥80.00" if scripts else "-¥30.00")
 
 
+@pytest.mark.parametrize("scripts", [True, False])
+async def test_a_price_that_rose_is_shown_before_it_is_taken(
+    open_page: OpenPage, ps: PlatformScope, site: str, scripts: bool
+) -> None:
+    business = await make_business(ps, "dearer")
+    page = await open_page(width=390, language="en", scripts=scripts)
+    await enter(page, site, await signed_in(ps, business))
+    await page.goto(f"/t/{business.slug}/admin/accounts/{business.account['_id']}/renew")
+    await expect(page.locator("#preview .op-sum")).to_have_text("¥30.00")
+    await business.scope.db.plans.update_one({"_id": business.plan["_id"]}, {"$set": {"price": 4500}})
+    await page.select_option("[name=method]", "wechat" if scripts else "cash")
+    if scripts:  # a choice shows the sum again
+        await expect(page.locator("#preview .op-sum")).to_have_text("¥45.00")
+        await business.scope.db.plans.update_one({"_id": business.plan["_id"]}, {"$set": {"price": 5000}})
+    await page.click("main button:has-text('Take the money and renew')")
+    await expect(page.locator("main")).to_contain_text("The sum has changed since you saw it: it was ¥")
+    await expect(page.locator("#preview .op-sum")).to_have_text("¥50.00" if scripts else "¥45.00")
+    assert await page.input_value("[name=method]") == ("wechat" if scripts else "cash")
+    await page.click("main button:has-text('Take the money and renew')")
+    await expect(page.locator("main")).to_contain_text("-¥50.00" if scripts else "-¥45.00")
+
+
 async def test_a_plans_form_shows_what_matters_for_its_policy(
     open_page: OpenPage, ps: PlatformScope, site: str
 ) -> None:

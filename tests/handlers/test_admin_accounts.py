@@ -137,7 +137,7 @@ async def test_the_tiers_limit_is_told(web: str, ps: PlatformScope) -> None:
     small, browser = await new_system(web, ps)
     plan = await plans.create(small, plans.PlanForm(name="Free", price=0))
     people = [accounts.new_account(small, _member(n), plan["_id"], f"u{n}", "password") for n in range(50)]
-    await quotas.insert(small.db, people)
+    await quotas.insert(small, people)
     fields = {"username": "one-more", "plan_id": plan["_id"], "units": "1", "method": "cash"}
     answer = await browser.post(f"/t/{small.tenant['slug']}/admin/accounts/open", fields, **EN)
     assert answer.code == 409 and "The limit of your tier is reached" in text(answer)

@@ -11,7 +11,7 @@ from saas.tenants import operators
 from saas.tenants.scope import PlatformScope, Scope
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse, told
-from tests.handlers.people import operator_browser
+from tests.handlers.people import new_system, operator_browser
 from tests.world import World
 
 READ, WRITE = Permission.PLANS_READ, Permission.PLANS_WRITE
@@ -41,7 +41,21 @@ async def test_a_group_is_added_from_the_tree_of_the_menu(owner: Browser, admin:
     assert (await operators.get_group(scope, place.rsplit("/", 1)[1]))["permissions"] == [READ, WRITE]
     page = text(await owner.get(place, Accept_Language="en"))
     assert "Add and change" in page and "Nobody yet" in page
-    assert "Show secrets" not in page
+    (granted, lacking) = (page.count(f'title="{word}"') for word in ("granted", "not granted"))
+    assert (granted, granted + lacking) == (2, len(Permission)), "the whole tree is shown"
+
+
+async def test_a_built_in_group_says_so_until_it_is_changed(web: str, ps: PlatformScope) -> None:
+    scope, owner = await new_system(web, ps)
+    admin = f"/t/{scope.tenant['slug']}/admin"
+    cashier = next(row for row in await operators.groups(scope) if row["preset"] == "cashier")
+    place = f"{admin}/groups/{cashier['_id']}"
+    assert text(await owner.get(f"{admin}/groups", Accept_Language="en")).count("Built in") == 4
+    same = {"name": "Till", "permissions": cashier["permissions"]}
+    for sent, built_in in ((same, True), ({**same, "permissions": [READ]}, False), (same, False)):
+        assert (await owner.post(f"{place}/edit", sent)).code == 303
+        page = text(await owner.get(place, Accept_Language="en"))
+        assert ("Built in: new versions" in page) == built_in and "Till" in page
 
 
 async def test_the_list_shows_and_searches(owner: Browser, admin: str, scope: Scope) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import timedelta
 from typing import Any
@@ -50,7 +51,7 @@ def page(own: Business, account: Account) -> str:
 async def form_of(browser: Browser, address: str) -> dict[str, str]:
     """What the page's form carries unseen."""
     html = text(await browser.get(address))
-    found = re.findall(r'<input type="hidden" name="(_\w+)" value="([^"]*)">', html)
+    found = re.findall(r'<input type="hidden" name="(_\w+)" value="([^"]*)"[^>]*>', html)
     return {name: value for name, value in found if name != "_xsrf"}
 
 
@@ -113,6 +114,31 @@ async def test_what_was_not_seen_is_not_done(boss: Browser, page: str, scope: Sc
     await do(boss, f"{page}/suspend", note="away")
     answer = await boss.post(f"{page}/renew", seen, **EN)
     assert answer.code == 409 and "Someone else has changed this" in text(answer)
+
+
+async def test_a_price_that_rose_after_it_was_shown_is_not_taken(boss: Browser, own: Business) -> None:
+    values = {"name": f"Dearer {new_id('p')}", "price": "30"}
+    plan = await plans.create(own.scope, PlanForm.model_validate(values))
+    opening = QuickOpenForm(username=new_id("u")[-12:], plan_id=plan["_id"])
+    account, _ = await accounts.quick_open(own.scope, opening, new_id("open"))
+    address = f"/t/{own.slug}/admin/accounts/{account['_id']}/renew"
+    seen = await form_of(boss, address)
+    await plans.update(own.scope, plan["_id"], PlanForm.model_validate({**values, "price": "45"}))
+    sent = {**seen, "units": "1", "method": "cash", "paid": ""}
+    for language, words in (
+        (EN, "it was ¥30.00 and is ¥45.00 now. Nothing has been done."),
+        (ZH, "当时为 ¥30.00，现在为 ¥45.00。尚未执行任何操作"),
+    ):
+        answer = await boss.post(address, sent, **language)
+        assert answer.code == 409 and words in text(answer)
+        assert await own.scope.db.ledger.count({"account_id": account["_id"]}) == 2
+    assert "¥45.00" in said(text(answer)).partition("操作预览")[2], "and what it costs now stands beside it"
+    problem = await boss.post(address, sent, Accept="application/json")
+    assert (problem.code, json.loads(problem.body)["code"]) == (409, "price_changed")
+    typed = await boss.post(address, {**sent, "units": "2"})
+    assert typed.code == 303, "what was not shown of two months is not expected of them"
+    assert "_shown" in seen
+    assert (await boss.post(address, await form_of(boss, address))).code == 303
 
 
 async def test_suspended_and_resumed(boss: Browser, page: str) -> None:

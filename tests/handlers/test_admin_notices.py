@@ -12,8 +12,10 @@ from saas.outbound import Mailer
 from saas.tenants import ledger, members, notices_texts, outbox
 from saas.tenants.members import MemberForm
 from saas.tenants.scope import PlatformScope, Scope, platform_scope
+from saas.values import utcnow
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
+from tests.handlers.people import new_system
 from tests.postbox import Postbox, postbox
 from tests.world import World
 
@@ -146,11 +148,34 @@ async def test_a_webhook_is_set_shown_tried_and_given_a_new_secret(
         assert (await owner.post(f"{page}/secret")).code == 303
         again = text(await owner.get(page, **EN))
         assert secret not in again and "whsec_" in again
+        assert "what is posted is signed with the former secret as well" in again
         stale = await owner.post(page, {"url": "https://other.example.com", "_version": "1"}, **EN)
         assert stale.code == 409
     finally:
         assert (await owner.post(page, {"url": ""})).code == 303
         await cast.acme.scope.db.notices.delete_many({"channel": "webhook"})
+
+
+async def test_a_webhook_that_is_off_is_seen_and_switched_on_again(web: str, ps: PlatformScope) -> None:
+    scope, owner = await new_system(web, ps)
+    admin = f"/t/{scope.tenant['slug']}/admin"
+    page = f"{admin}/notices/webhook"
+    assert (await owner.post(f"{page}/on")).code == 409 and (await owner.post(f"{page}/secret")).code == 409
+    assert (await owner.post(page, {"url": "https://hooks.example.com/"})).code == 303
+
+    async def put(**values: object) -> str:
+        await ps.db.tenants.update(scope.tenant_id, {"$set": {f"webhook.{name}": it for name, it in values.items()}})
+        return text(await owner.get(page, **EN))
+
+    assert "Nothing has been taken since" in await put(failing_since=utcnow())
+    for why, words in (("gone", "it answered that it is gone for good (410)"), ("failing", "nothing for three days")):
+        shown = await put(off=why, off_at=utcnow())
+        assert words in shown and "hooks.example.com" in shown and "Send a test" not in shown
+        assert words in text(await owner.get(f"{admin}/notices", **EN))
+    assert (await owner.post(f"{page}/on")).code == 303
+    shown = text(await owner.get(page, **EN))
+    assert "Send a test" in shown and "Switch on again" not in shown and "Nothing has been taken" not in shown
+    assert "Switched the webhook on again" in text(await owner.get(f"{admin}/log", **EN))
 
 
 async def test_a_webhook_at_home_is_refused_at_the_field(owner: Browser, admin: str, ps: PlatformScope) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from saas.tenants import plans
+from saas.tenants.plan_form import PlanForm
 from saas.values import utcnow
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
@@ -39,6 +42,20 @@ async def test_an_account_is_opened_ahead_and_activated(boss: Browser, admin: st
     attempt = {"_attempt": "activateahead1"}
     assert (await boss.post(f"{place}/activate", attempt)).code == 303
     assert "Can get online." in text(await boss.get(place, **EN))
+
+
+async def test_a_price_that_rose_after_it_was_shown_is_not_taken(boss: Browser, admin: str, own: Business) -> None:
+    values = {"name": "Dearer at the counter", "price": "30"}
+    plan = await plans.create(own.scope, PlanForm.model_validate(values))
+    box = f"{admin}/accounts/open/price?plan_id={plan['_id']}&units=2&opens=now"
+    found = re.search(r'name="_shown" value="([^"]+)" form="form"', text(await boss.get(box, HX_Request="true")))
+    await plans.update(own.scope, plan["_id"], PlanForm.model_validate({**values, "price": "45"}))
+    fields = opening(own, "dearer-1", plan_id=plan["_id"], name="Dora") | {"_shown": found[1] if found else ""}
+    answer = await boss.post(f"{admin}/accounts/open", fields, **EN)
+    assert answer.code == 409 and "it was ¥60.00 and is ¥90.00 now" in text(answer)
+    assert 'value="Dora"' in text(answer) and 'value="dearer-1"' in text(answer), "nothing that was typed is lost"
+    assert await own.scope.db.accounts.count({"username": "dearer-1"}) == 0
+    assert (await boss.post(f"{admin}/accounts/open", {**fields, "_shown": ""})).code == 303
 
 
 async def test_an_account_is_opened_without_payment(boss: Browser, admin: str, own: Business) -> None:

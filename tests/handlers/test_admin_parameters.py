@@ -28,6 +28,7 @@ GOOD = {
     "suspend_days": "180",
     "notice_mail": ["expiring", "payment"],
     "notice_days": "7",
+    "notice_quota": "90",
     "notice_balance": "5.00",
 }
 
@@ -61,6 +62,7 @@ async def test_the_parameters_are_changed(ps: PlatformScope, own: tuple[Scope, B
         "suspend_days": 180,
         "notice_mail": ["expiring", "payment"],
         "notice_days": 7,
+        "notice_quota": 90,
         "notice_balance": 500,
     }
     page = text(await owner.get(url, Accept_Language="en"))

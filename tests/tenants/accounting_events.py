@@ -32,6 +32,7 @@ async def make_tenant(ps: PlatformScope, *, pool: str = "shared", interim_interv
             "timezone": "Asia/Shanghai",
             "notice_mail": [],
             "notice_days": 3,
+            "notice_quota": 80,
         },
     }
     await ps.db.tenants.insert(tenant)
@@ -51,7 +52,7 @@ async def make_account(
         "plan_id": "",
         **dict.fromkeys(quotas.LEFT),
     }
-    await quotas.insert(scope.db, [row | values])
+    await quotas.insert(scope, [row | values])
     return str(row["_id"])
 
 

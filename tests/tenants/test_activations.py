@@ -121,6 +121,22 @@ async def test_what_is_not_paid_begins_with_its_first_purchase(shop: Shop, kind:
     assert (after["term"]["paid"], await shop.booked()) == (6000, 2)
 
 
+@pytest.mark.parametrize("opens", ["later", "unpaid"])
+async def test_who_was_opened_ahead_is_told_once_when_it_is_active(shop: Shop, opens: str) -> None:
+    day = shop.day if opens == "later" else None
+    account = await shop.open(opens=opens, activates_on=day, email="carol@example.net")
+    told = {"kind": "activated", "subject": account["_id"]}
+    assert not await shop.scope.db.notices.count(told)
+    if opens == "unpaid":
+        await shop.do(RENEW, RenewForm())
+        await shop.do(RENEW, RenewForm())
+    for _ in range(2):
+        await shop.run(midnight(shop.day) + timedelta(minutes=1))
+    (row,) = await shop.scope.db.notices.find(told)
+    assert (row["to"], row["facts"]["account"]) == ("carol@example.net", account["username"])
+    assert row["facts"]["plan"] == shop.world.acme.plan["name"]
+
+
 async def test_a_renewal_before_the_day_is_added_to_what_waits(shop: Shop) -> None:
     await shop.open(opens="later", activates_on=shop.day)
     assert (await shop.do(RENEW, RenewForm(units=2)))["status"] == "pending"

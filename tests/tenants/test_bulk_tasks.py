@@ -38,7 +38,7 @@ async def test_a_message_goes_to_each_member_once(ps: PlatformScope, world: Worl
     other = accounts.new_account(
         scope, await _member(scope, account["member_id"]), account["plan_id"], "alice2", "x" * 8
     )
-    await quotas.insert(scope.db, [other])
+    await quotas.insert(scope, [other])
     form = MessageForm(subject="Tonight", text="From 2 to 3.\nSorry {name}.")
     run = await worked_off(ps, scope, await asked(scope, "message", form))
     assert set((await outcomes(scope, run)).values()) == {"no_way_to_tell"}

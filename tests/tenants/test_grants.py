@@ -8,16 +8,18 @@ import pytest
 
 from saas import migrations
 from saas.errors import Conflict, Denied, Invalid
-from saas.tenants import accounts, card_making, life, login, operators, plans, renewals
+from saas.tenants import accounts, card_making, life, login, operators, plans, redemptions, renewals
 from saas.tenants.accounts import QuickOpenForm
 from saas.tenants.card_making import BatchForm
 from saas.tenants.forms import Form
-from saas.tenants.operators import OperatorForm
+from saas.tenants.operators import GroupForm, OperatorForm
 from saas.tenants.plan_form import PlanForm
 from saas.tenants.plans import Plan
 from saas.tenants.purchases import ADD, CHANGE_PLAN, RENEW, AdditionForm, ChangePlanForm, RenewForm
+from saas.tenants.redemptions import RedeemForm
 from saas.tenants.scope import Scope
 from saas.values import new_id
+from tests.tenants.card_cast import make
 from tests.world import PASSWORD, World
 
 
@@ -88,6 +90,54 @@ async def test_without_grants_all_are_sold_and_a_change_holds_at_once(world: Wor
     assert world.acme.scope.sells is None
 
 
+async def grant(world: World, *plan_ids: str, by: Scope | None = None, **values: Any) -> None:
+    """Let Bob's group sell these plans."""
+    group = await operators.get_group(world.acme.scope, world.acme.operator["group_id"])
+    values = {"name": group["name"], "permissions": group["permissions"], "plan_ids": list(plan_ids), **values}
+    await operators.update_group(by or world.acme.scope, group["_id"], GroupForm.model_validate(values))
+
+
+async def test_the_groups_plans_hold_for_who_has_none_of_his_own(world: World, other: Plan) -> None:
+    own = world.acme.plan["_id"]
+    await grant(world, other["_id"])
+    assert (await scope_of(world)).sells == {other["_id"]}
+    assert (await scope_of(world, own)).sells == {own}
+    with pytest.raises(Conflict):
+        await plans.delete(world.acme.scope, other["_id"])
+    await grant(world)
+    assert (await scope_of(world)).sells is None
+    with pytest.raises(Invalid) as error:
+        await grant(world, world.zeta.plan["_id"])
+    assert error.value.fields == {"plan_ids": "bad_choice"}
+
+
+async def test_nobody_grants_a_group_what_he_may_not_sell(world: World, other: Plan) -> None:
+    own = world.acme.plan["_id"]
+    bob = await scope_of(world, other["_id"])
+    await grant(world, by=bob, name="Renamed")  # what it sells is left alone
+    for plan_ids in ((own,), (other["_id"],)):  # until now it sells all: that is not for Bob to take away
+        with pytest.raises(Invalid) as error:
+            await grant(world, *plan_ids, by=bob)
+        assert error.value.fields == {"plan_ids": "beyond_own"}
+    await grant(world, other["_id"])
+    for plan_ids in ((), (own,), (own, other["_id"])):
+        with pytest.raises(Invalid):
+            await grant(world, *plan_ids, by=bob)
+    await operators.create(bob, form(world, login="dora"))  # sells what her group does: no more than Bob
+
+
+async def test_cards_are_redeemed_for_granted_plans_alone(world: World, other: Plan) -> None:
+    scope, account = world.acme.scope, world.acme.account
+    cards = await make(scope, kind="plan", plan_id=world.acme.plan["_id"])
+    wish = RedeemForm(code=cards.codes[0], account_id=account["_id"])
+    bob = await scope_of(world, other["_id"])
+    assert await refused(redemptions.preview(bob, account["member_id"], wish)) == "Monthly"
+    assert await refused(redemptions.redeem(bob, account["member_id"], wish, new_id("try"))) == "Monthly"
+    bob = await scope_of(world, world.acme.plan["_id"])
+    used, _ = await redemptions.redeem(bob, account["member_id"], wish, new_id("try"))
+    assert used["state"] == "used"
+
+
 async def test_nobody_grants_what_he_may_not_sell(world: World, other: Plan) -> None:
     bob, own = await scope_of(world, other["_id"]), world.acme.plan["_id"]
     mine = await operators.create(bob, form(world, other["_id"], login="dora"))
@@ -125,6 +175,9 @@ async def test_a_granted_plan_cannot_be_deleted(world: World, other: Plan) -> No
 async def test_operators_of_old_sell_everything(world: World) -> None:
     scope, operator_id = world.acme.scope, world.acme.operator["_id"]
     await scope.db.operators.update(operator_id, {"$unset": {"plan_ids": ""}})
+    await scope.db.groups.update(world.acme.operator["group_id"], {"$unset": {"plan_ids": ""}})
     for _ in range(2):
         await migrations.grants_begin(world.ps)
-    assert operators.sells(await operators.get(scope, operator_id)) is None
+        await migrations.group_grants_begin(world.ps)
+    operator = await operators.get(scope, operator_id)
+    assert operators.sells(operator["plan_ids"], await operators.get_group(scope, operator["group_id"])) is None

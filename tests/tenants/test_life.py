@@ -293,6 +293,24 @@ async def test_what_was_changed_meanwhile_is_not_done_unseen(clerk: Clerk) -> No
     assert changed.value.code == "changed"
 
 
+async def test_another_sum_than_was_shown_is_neither_taken_nor_given(clerk: Clerk) -> None:
+    clerk.now += DAY
+    for act, form in (
+        (RENEW, RenewForm()),
+        (RENEW, RenewForm(paid=1500)),
+        (CLOSE, CloseForm()),
+    ):
+        shown = (await life.preview(clerk.scope, act, clerk.id, form)).charged
+        with pytest.raises(Conflict) as refused:
+            await life.perform(clerk.scope, act, clerk.id, form, "another", expected=shown + 1)
+        assert (refused.value.code, refused.value.data) == ("price_changed", {"shown": shown + 1, "now": shown})
+        assert not await clerk.scope.db.deeds.count({"key": "another"})
+        key = f"as shown {act.verb} {shown}"
+        assert (await life.perform(clerk.scope, act, clerk.id, form, key, expected=shown))["charged"] == shown
+        # a repeat of what was done finds it, whatever it would cost now
+        assert (await life.perform(clerk.scope, act, clerk.id, form, key, expected=0))["charged"] == shown
+
+
 async def test_another_tenants_account_is_not_there(clerk: Clerk, world: World) -> None:
     for attempt in (
         life.preview(clerk.scope, RENEW, world.zeta.account["_id"], RenewForm()),

@@ -79,6 +79,34 @@ async def test_it_may_fall_below_zero_and_its_end_is_marked_once(ps: PlatformSco
     assert (await scope.db.accounts.get(account))["fallen_at"], "so that the subscriber is told"
 
 
+@pytest.mark.parametrize(
+    ("downs", "marks"),
+    [
+        ((799, 800, 801, 1000), ["", "low", "low", "empty"]),
+        ((900, 901, 999, 1001), ["low", "low", "low", "empty"]),
+        ((1500, 1600, 1700, 1800), ["empty"] * 4),
+    ],
+)
+async def test_the_moment_is_kept_when_little_is_left_and_when_nothing_is(
+    ps: PlatformScope, scope: Scope, downs: tuple[int, ...], marks: list[str]
+) -> None:
+    given = {"octets_left": 1000, "seconds_left": None, "term": {"octets": 1000, "seconds": None}}
+    account = await make_limited(scope, "alice", "down", **given)
+    seen, last = [], None
+    await record_and_apply(ps, event("start", 0, tenant_id=scope.tenant_id))
+    for number, down in enumerate(downs):
+        await record_and_apply(ps, event("interim", 300 * number + 300, tenant_id=scope.tenant_id, down=down, up=0))
+        at = (await scope.db.accounts.get(account)).get("fallen_at")
+        if at != last:
+            seen.append((number, (await left(scope, account))[0]))
+        last = at
+    changes = [number for number, mark in enumerate(marks) if mark != (marks[number - 1] if number else "")]
+    assert [number for number, _ in seen] == changes
+    assert [("empty" if octets <= 0 else "low") for _, octets in seen if octets is not None] == [
+        marks[number] for number in changes
+    ]
+
+
 async def test_a_session_whose_account_is_found_later_takes_all_of_it(ps: PlatformScope, scope: Scope) -> None:
     start, first, stop = session(0, (300, 10, 90), (600, 20, 200), tenant_id=scope.tenant_id)
     await record_and_apply(ps, start, first)

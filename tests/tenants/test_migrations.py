@@ -8,6 +8,7 @@ from typing import Any
 from saas import migrations
 from saas.store import Insert
 from saas.tenants import accounts, verify
+from saas.values import new_id
 from tests.tenants.accounting_events import event, record_and_apply
 from tests.world import World, sessions_of
 
@@ -16,13 +17,16 @@ async def test_tenants_and_members_of_old_can_be_told_something(world: World) ->
     scope, member_id = world.acme.scope, world.acme.account["member_id"]
     fresh: Any = scope.tenant["parameters"]
     later = {
+        "activated",
         "closed",
         "closing",
+        "quota_low",
         "renewal_refused",
         "renewal_unpaid",
         "renewed",
     }  # kinds that came with later migrations
     then = fresh | {"notice_mail": sorted(set(fresh["notice_mail"]) - later)}
+    del then["notice_quota"]  # so did this
     names = [name for name in fresh if name.startswith("notice_")]
     await world.ps.db.tenants.update(world.acme.id, {"$unset": {f"parameters.{name}": "" for name in names}})
     await scope.db.members.update(member_id, {"$unset": {"language": ""}})
@@ -44,6 +48,42 @@ async def test_what_is_left_is_moved_beside_the_accounts(world: World) -> None:
     now = await accounts.get(scope, account["_id"])
     assert (now["octets_left"], now["seconds_left"]) == (5, None)
     assert await verify._accounts(scope) == []
+
+
+async def test_quotas_of_old_can_be_low(world: World) -> None:
+    scope, account = world.acme.scope, world.acme.account
+    await scope.db.accounts.update(account["_id"], {"$set": {"term.octets": 1000}})
+    await scope.db.quotas.update(account["_id"], {"$unset": {"octets_low": "", "seconds_low": ""}})
+    old = {"parameters.notice_quota": ""}
+    parameters = {"parameters.notice_mail": ["expired", "quota_used"]}
+    await world.ps.db.tenants.update(world.acme.id, {"$unset": old, "$set": parameters})
+    await world.ps.db.tenants.update(world.zeta.id, {"$set": {"parameters.notice_quota": 0}})
+    for _ in range(2):
+        await migrations.more_notices_begin(world.ps)
+    row = await scope.db.quotas.get(account["_id"])
+    assert (row["octets_low"], row["seconds_low"]) == (200, None)
+    now = (await world.ps.db.tenants.get(world.acme.id))["parameters"]
+    assert (now["notice_quota"], now["notice_mail"]) == (80, ["expired", "quota_used", "activated", "quota_low"])
+    assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["notice_quota"] == 0
+
+
+async def test_groups_of_old_follow_the_code_where_nobody_changed_them(world: World) -> None:
+    scope = world.acme.scope
+    await scope.db.groups.delete_many({})
+    old = {"version": 1, "permissions": ["accounts:read", "ledger:read"]}
+    rows: dict[str, dict[str, Any]] = {
+        "营业员": old,
+        "Cashier": {**old, "permissions": ["accounts:read", "nas:write"]},  # that no cashier had
+        "经理": {**old, "version": 2},
+        "Desk": old,
+        "Read only": {**old, "permissions": []},
+    }
+    await scope.db.groups.insert_many([{"_id": new_id("grp"), "name": name, **row} for name, row in rows.items()])
+    for _ in range(2):
+        await migrations.groups_built_in(world.ps)
+    found = {row["name"]: (row["preset"], row["permissions"]) for row in await scope.db.groups.find()}
+    own = {name: ("", rows[name]["permissions"]) for name in ("Cashier", "经理", "Desk")}
+    assert found == {**own, "营业员": ("cashier", []), "Read only": ("viewer", [])}
 
 
 async def test_open_sessions_are_moved_to_their_own_place(world: World) -> None:

@@ -12,14 +12,31 @@ import pytest
 
 from saas.errors import Conflict
 from saas.outbound import Mailer
-from saas.tenants import ledger, life, members, notices, outbox, paging, quotas, reminders, standing
+from saas.tenants import (
+    accounts,
+    ledger,
+    life,
+    members,
+    notices,
+    outbox,
+    paging,
+    plans,
+    purchases,
+    quotas,
+    reminders,
+    standing,
+    webhooks,
+)
+from saas.tenants.accounts import QuickOpenForm
 from saas.tenants.members import MemberForm
 from saas.tenants.notices import Notice
 from saas.tenants.paging import ListQuery
+from saas.tenants.plan_form import PlanForm
 from saas.tenants.schedules import Occasion
 from saas.tenants.scope import PlatformScope, Scope, platform_scope
 from saas.values import utcnow
 from tests.postbox import Postbox, postbox
+from tests.tenants.accounting_events import event, record_and_apply
 from tests.world import World, make_world, set_account
 
 pytestmark = pytest.mark.slow
@@ -116,7 +133,7 @@ async def test_everybody_is_told_though_many_end_at_the_same_moment(
     same, other = NOON + timedelta(seconds=1), NOON + timedelta(seconds=1, milliseconds=1)
     for number in range(11):
         row = {**account, "_id": f"acc_{scope.tenant_id}_{number:02d}", "username": f"a{number}", "search": []}
-        await quotas.insert(scope.db, [row | {"expires_at": same if number < 7 else other}])
+        await quotas.insert(scope, [row | {"expires_at": same if number < 7 else other}])
     assert await reminders.tell_expired(scope, at(NOON + timedelta(minutes=1))) == 11
     assert len({row["subject"] for row in await rows(scope)}) == 11
 
@@ -179,6 +196,45 @@ async def test_a_quota_that_was_renewed_meanwhile_is_not_told(cast: World) -> No
     await set_account(scope, account["_id"], fallen_at=NOON - timedelta(seconds=1), octets_left=7)
     assert await reminders.tell_used_up(scope, at(NOON)) == 0
     assert await rows(scope) == []
+
+
+async def test_a_quota_that_is_nearly_used_up_is_told_once_a_term_and_again_after_a_purchase(cast: World) -> None:
+    await webhooks.save(cast.acme.scope, webhooks.WebhookForm(url="https://example.com/"))
+    scope = cast.ps.enter(await cast.ps.db.tenants.get(cast.acme.id), cast.acme.scope.actor)
+    form = PlanForm.model_validate({"name": "Tiny", "kind": "buyout_traffic", "price": "20", "octets": 10_000})
+    plan = await plans.create(scope, form)
+    opening = QuickOpenForm(username="dora", plan_id=plan["_id"], email="dora@example.net")
+    account, _ = await accounts.quick_open(scope, opening, "dora")
+    used = 0
+
+    async def use(octets: int) -> int:
+        nonlocal used
+        used += octets
+        await record_and_apply(cast.ps, event("interim", used, scope.tenant_id, username="dora", down=used, up=0))
+        return await reminders.tell_used_up(scope, at(utcnow()))
+
+    assert await use(7999) == 0
+    assert await use(1) == 2 and await use(1000) == 0
+    mail, hook = await rows(scope, "quota_low")
+    assert (mail["channel"], hook["channel"]) == ("mail", "webhook")
+    assert mail["facts"]["left"] == {"octets": 2000} and mail["facts"]["plan"] == "Tiny"
+    await life.perform(scope, purchases.RENEW, account["_id"], purchases.RenewForm(), "more")  # 11000 of 20000 are left
+    assert await use(6999) == 0 and await use(1) == 2
+    assert await use(5000) == 2, "all is used up: that is told instead"
+    kinds = [row["kind"] for row in await rows(scope) if row["channel"] == "mail" and row["kind"] != "payment"]
+    assert kinds == ["quota_low", "quota_low", "quota_used"]
+    await life.perform(scope, purchases.RENEW, account["_id"], purchases.RenewForm(), "anew")
+    assert await use(10_000) == 2 and [row["kind"] for row in await rows(scope)][-1] == "quota_used"
+
+
+async def test_nobody_is_told_of_a_quota_that_is_never_low(cast: World) -> None:
+    tenant = await cast.ps.db.tenants.update(cast.acme.id, {"$set": {"parameters.notice_quota": 0}})
+    scope = cast.ps.enter(tenant, cast.acme.scope.actor)
+    form = PlanForm.model_validate({"name": "1 hour", "kind": "buyout_time", "price": "2", "seconds": 3600})
+    plan = await plans.create(scope, form)
+    account, _ = await accounts.quick_open(scope, QuickOpenForm(username="dora", plan_id=plan["_id"]), "dora")
+    row = await scope.db.quotas.get(account["_id"])
+    assert (row["octets_low"], row["seconds_low"]) == (None, None)
 
 
 async def test_a_payment_is_told_in_its_transaction(cast: World, mailing: PlatformScope, box: Postbox) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
+from saas import permissions
 from saas.errors import Conflict, Invalid, NotFound, Taken
 from saas.permissions import PRESETS, Permission
-from saas.tenants import accounts, audit, members, nas, nas_config, operators, parameters, plans
+from saas.tenants import accounts, audit, login, members, nas, nas_config, operators, parameters, plans
 from saas.tenants.paging import ListQuery
+from saas.tenants.scope import Actor
 from tests.world import NAS_SECRET, World
 
 pytestmark = pytest.mark.slow
@@ -157,6 +159,29 @@ async def test_nobody_gives_what_he_has_not(world: World) -> None:
         await operators.create(scope, form)
     with pytest.raises(Invalid):
         await operators.delete(scope, world.acme.operator["_id"])
+
+
+async def test_a_built_in_group_follows_the_code_until_its_permissions_are_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = world.acme.scope
+    cashier = next(row for row in await operators.groups(scope) if row["preset"] == "cashier")
+    before = operators.GroupForm(name="Till", permissions=sorted(PRESETS["cashier"]))
+    await operators.update_group(scope, cashier["_id"], before)
+    more = PRESETS["cashier"] | {Permission.NAS_READ}
+    monkeypatch.setitem(permissions.PRESETS, "cashier", more)
+    assert (await operators.get_group(scope, cashier["_id"]))["permissions"] == sorted(more)
+    own = await operators.update_group(scope, cashier["_id"], before)
+    assert (own["preset"], own["permissions"]) == ("", sorted(before.permissions))
+    await operators.update(
+        scope, world.acme.operator["_id"], operators.OperatorForm(login="bob", group_id=cashier["_id"])
+    )
+    bob = Actor("operator", world.acme.operator["_id"], "bob")
+    for row, may in ((own, set(before.permissions)), ({"preset": "cashier", "permissions": []}, more)):
+        kept = {name: row[name] for name in ("preset", "permissions")}
+        await scope.db.groups.update(cashier["_id"], {"$set": kept})
+        acting = await login.acting(world.ps, bob, scope.tenant)
+        assert acting and acting.permissions == may
 
 
 async def test_a_group_in_use_stays(world: World) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,16 @@ async def pay(business: Business, key: str = "pay") -> None:
     await ledger.post(business.scope, "payment", 1234, key=key, member_id=business.account["member_id"])
 
 
+async def again(ps: PlatformScope, business: Business) -> Business:
+    """The business as it is stored now."""
+    tenant = await ps.db.tenants.get(business.id)
+    return replace(business, scope=ps.enter(tenant, business.scope.actor))
+
+
+async def stored(ps: PlatformScope, business: Business) -> Any:
+    return (await ps.db.tenants.get(business.id))["webhook"]
+
+
 async def rows(scope: Scope) -> list[Notice]:
     return await scope.db.notices.find(sort=[("_id", 1)])
 
@@ -104,12 +115,83 @@ async def test_a_receiver_in_trouble_is_tried_again_with_the_same_id_and_body(
     assert len(hook.posts) == 3 and len({(headers["webhook-id"], body) for headers, body in hook.posts}) == 1
 
 
-async def test_gone_is_gone(acme: Business, posting: PlatformScope, hook: Receiver) -> None:
-    hook.answers = [410]
+@pytest.mark.parametrize(
+    ("answer", "asked", "minutes", "spared"),
+    [
+        (429, "30", 1, True),
+        (429, "1800", 30, True),
+        (503, "{date}", 60, True),
+        (503, "999999999999", 1440, True),
+        (503, "soon", 1, False),
+        (500, "1800", 1, False),
+    ],
+)
+async def test_who_asks_to_be_left_alone_is_for_a_day_at_most(
+    acme: Business, posting: PlatformScope, hook: Receiver, answer: int, asked: str, minutes: int, spared: bool
+) -> None:
+    hook.answers, hook.retry_after = [answer], asked.format(date=format_datetime(utcnow() + timedelta(hours=1), True))
+    for key in ("p1", "p2"):
+        await pay(acme, key)
+    expected = utcnow() + timedelta(minutes=minutes)
+    await outbox.send_due(posting)
+    found = await rows(acme.scope)
+    assert [row["tries"] for row in found] == ([1, 0] if spared else [1, 1]), "who asked is not asked for the next one"
+    assert all(abs(row["next_at"] - expected) < timedelta(seconds=30) for row in found)
+
+
+async def test_gone_is_gone_until_it_is_switched_on_again(
+    acme: Business, posting: PlatformScope, hook: Receiver
+) -> None:
+    hook.answers = [410, 200]
+    for key in ("p1", "p2"):
+        await pay(acme, key)
+    await outbox.send_due(posting)
+    assert [(row["state"], row["tries"], row["answer"]) for row in await rows(acme.scope)] == [
+        ("failed", 1, "410"),
+        ("waiting", 0, ""),
+    ]
+    await overdue(posting)
+    await outbox.send_due(posting)
+    assert [(row["state"], row["error"]) for row in await rows(acme.scope)] == [
+        ("failed", "gone"),
+        ("failed", "webhook_off"),
+    ]
+    assert len(hook.posts) == 1
+    (entry,) = await acme.scope.db.audit.find({"action": "webhook.switch_off"})
+    assert (entry["actor_kind"], entry["target_name"], entry["changes"]["off"]) == ("system", hook.url, [None, "gone"])
+    now = await again(posting, acme)
+    await pay(now, "p3")
+    assert len(await rows(acme.scope)) == 2, "what happens meanwhile is not posted"
+    await webhooks.switch_on(now.scope)
+    await pay(await again(posting, acme), "p4")
+    assert await outbox.send_due(posting) == 1 and len(hook.posts) == 2
+
+
+async def test_one_that_takes_nothing_for_three_days_is_switched_off(
+    acme: Business, posting: PlatformScope, hook: Receiver
+) -> None:
+    async def last_try(key: str, since: timedelta) -> str:
+        """A notice's last try, of a webhook that has failed for so long; why it is off then."""
+        await pay(await again(posting, acme), key)
+        await posting.db.notices.update_many({"state": "waiting"}, {"$set": {"tries": outbox.TRIES - 1}})
+        await posting.db.tenants.update(acme.id, {"$set": {"webhook.failing_since": utcnow() - since}})
+        await outbox.send_due(posting)
+        return str((await stored(posting, acme)).get("off", ""))
+
+    hook.answers = [500]
     await pay(acme)
     await outbox.send_due(posting)
-    (row,) = await rows(acme.scope)
-    assert (row["state"], row["tries"], row["answer"]) == ("failed", 1, "410")
+    assert abs((await stored(posting, acme))["failing_since"] - utcnow()) < timedelta(seconds=30)
+    await acme.scope.db.notices.delete_many({})
+    assert await last_try("p1", timedelta(days=2)) == "", "something was taken after that notice was first tried"
+    hook.answers = [200]
+    assert await last_try("p2", timedelta(days=4)) == ""
+    assert (await stored(posting, acme))["failing_since"] is None
+    hook.answers = [500]
+    assert await last_try("p3", timedelta(days=4)) == "failing"
+    assert await acme.scope.db.audit.count({"action": "webhook.switch_off"}) == 1
+    await webhooks.save((await again(posting, acme)).scope, WebhookForm(url="https://example.com/new"))
+    assert webhooks.url((await again(posting, acme)).scope) == "https://example.com/new"
 
 
 async def test_one_that_does_not_answer_holds_up_nobody_else(
@@ -146,20 +228,32 @@ async def test_a_webhook_that_was_taken_away_is_told_of(acme: Business, posting:
         await notices.tell_webhook(posting.enter(tenant, acme.scope.actor), "payment")
 
 
-async def test_a_new_secret_signs_from_then_on(acme: Business, posting: PlatformScope, hook: Receiver) -> None:
+async def test_a_new_secret_signs_from_then_on_and_the_former_one_for_a_day(
+    acme: Business, posting: PlatformScope, hook: Receiver
+) -> None:
+    async def signatures(secrets: list[str]) -> tuple[str, str]:
+        """What signs a post, and what would by these secrets."""
+        await notices.tell_webhook((await again(posting, acme)).scope, "expiring")
+        await outbox.send_due(posting)
+        headers, body = hook.posts[-1]
+        assert json.loads(body)["data"]["test"] is True
+        particulars = headers["webhook-id"], headers["webhook-timestamp"], body
+        return headers["webhook-signature"], " ".join(
+            f"v1,{signature_by_the_standard(secret, *particulars)}" for secret in secrets
+        )
+
     old = webhooks.secret(acme.scope)
     await webhooks.rotate(acme.scope)
-    tenant = await posting.db.tenants.get(acme.id)
-    scope = posting.enter(tenant, acme.scope.actor)
-    assert webhooks.secret(scope) != old and tenant["webhook"]["url"] == hook.url
-    await notices.tell_webhook(scope, "expiring")
-    await outbox.send_due(posting)
-    headers, body = hook.posts[-1]
-    signed = signature_by_the_standard(
-        webhooks.secret(scope), headers["webhook-id"], headers["webhook-timestamp"], body
-    )
-    assert headers["webhook-signature"] == f"v1,{signed}"
-    assert json.loads(body)["data"]["test"] is True
+    scope = (await again(posting, acme)).scope
+    new = webhooks.secret(scope)
+    assert new != old and webhooks.url(scope) == hook.url
+    signed, expected = await signatures([new, old])
+    assert signed == expected
+    until = webhooks.former_until(scope)
+    assert until and abs(until - utcnow() - timedelta(hours=24)) < timedelta(seconds=30)
+    await posting.db.tenants.update(acme.id, {"$set": {"webhook.former_until": utcnow()}})
+    signed, expected = await signatures([new])
+    assert signed == expected
     changes = [entry["changes"] for entry in await scope.db.audit.find({"noun": "webhook"})]
     assert all("whsec" not in str(each) and "sealed_secret" in each for each in changes)
 

@@ -7,14 +7,15 @@ from typing import Any
 
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column
-from saas.handlers.forms import ConfirmPage, FormPage
+from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import ListPage
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import operators
+from saas.tenants import operators, plans
 from saas.tenants.paging import ListQuery, Page
 
+ORIGINS = {"built_in": N_("Built in"), "own": N_("Your own")}
 SHOWN = 50  # operators of a group that its page shows
 
 
@@ -25,6 +26,7 @@ class GroupList(ListPage):
     columns = (
         Column(N_("Group name"), "name", link="/groups/{_id}", role="title", sort="name"),
         Column(N_("Permissions"), lambda row: len(row["permissions"]), "number"),
+        Column(N_("Origin"), lambda row: "own" if not row["preset"] else "built_in", words=ORIGINS),
         Column(N_("Changed"), "updated_at", "moment"),
     )
     search = N_("Group name")
@@ -44,13 +46,24 @@ class GroupDetail(Handler):
         """The page."""
         group = await operators.get_group(self.scope, id)
         people = await operators.listing(self.scope, ListQuery(filters={"group_id": id}, limit=SHOWN))
-        granted = frozenset(group["permissions"])
-        self.page("admin/groups/detail.html", group["name"], group=group, granted=granted, people=people.rows)
+        names = await plans.names(self.scope) if group["plan_ids"] else {}
+        self.page(
+            "admin/groups/detail.html",
+            group["name"],
+            group=group,
+            granted=frozenset(group["permissions"]),
+            sells=[(plan_id, names.get(plan_id, "")) for plan_id in group["plan_ids"]],
+            people=people.rows,
+        )
 
 
 class _GroupForm(FormPage):
     form = operators.GroupForm
     back = "/groups"
+
+    async def choices(self) -> Mapping[str, Choices]:
+        """Plans."""
+        return {"plan_ids": tuple((await plans.names(self.scope)).items())}
 
 
 class GroupNew(_GroupForm):

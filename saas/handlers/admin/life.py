@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from saas.handlers import tariffs
 from saas.handlers.base import Handler
 from saas.handlers.forms import Choices, ConfirmPage
+from saas.handlers.forms.shown import agreed, mark
 from saas.handlers.previews import PreviewPage, Sheet, sheet
 from saas.handlers.routes import Route
 from saas.i18n import N_
@@ -36,12 +38,14 @@ class ActPage(PreviewPage):
     async def look(self, form: Any) -> Sheet:
         """See life.preview."""
         shown = await life.preview(self.scope, self.act, self.part("id"), form)
-        return sheet(self.reader, shown, await plans.names(self.scope))
+        found = sheet(self.reader, shown, await plans.names(self.scope))
+        return replace(found, mark=mark(shown.charged, form))
 
     async def save(self, form: Any) -> str:
         """See life.perform."""
         account_id = self.part("id")
-        await life.perform(self.scope, self.act, account_id, form, self.attempt, self.version)
+        expected = agreed(self.body(), form)
+        await life.perform(self.scope, self.act, account_id, form, self.attempt, self.version, expected)
         return self.url("/accounts/{id}", id=account_id)
 
 

@@ -10,7 +10,6 @@ from saas.handlers.base import Handler
 from saas.handlers.forms import ConfirmPage, FormPage
 from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.routes import Menu, Route
-from saas.handlers.words import NOTICE_ERRORS, NOTICE_KINDS
 from saas.i18n import LANGUAGES, N_
 from saas.permissions import Permission
 from saas.tenants import notices, notices_texts, webhooks
@@ -19,8 +18,19 @@ from saas.tenants.paging import ListQuery, Page
 from saas.values import utcnow
 
 STATES = {"waiting": N_("Waiting"), "sent": N_("Sent"), "failed": N_("Failed")}
+KIND_NAMES: Mapping[str, str] = {key: kind.title for key, kind in KINDS.items()}
+# Why a notice was not sent (outbox.py).
+ERRORS: Mapping[str, str] = {
+    "unreachable": N_("The server did not answer as it should"),
+    "refused": N_("The server did not take it: is the address right?"),
+    "answered": N_("The webhook answered with an error"),
+    "not_public": N_("The webhook's address is not a public one"),
+    "gone": N_("The webhook answered that it is gone for good"),
+    "no_webhook": N_("There is no webhook any more"),
+    "webhook_off": N_("The webhook is switched off"),
+}
 TEXT_COLUMNS = (
-    Column(N_("Kind"), "kind", words=NOTICE_KINDS, link="/notices/texts/{key}", role="title"),
+    Column(N_("Kind"), "kind", words=KIND_NAMES, link="/notices/texts/{key}", role="title"),
     Column(N_("Language"), "language", words=LANGUAGES),
     Column(N_("Origin"), "whose"),
     Column(N_("Subject"), "subject", role="minor"),
@@ -35,7 +45,7 @@ class Notices(ListPage):
     search = N_("Account or member")
     export = "notices"
     columns = (
-        Column(N_("Kind"), "kind", words=NOTICE_KINDS, role="title"),
+        Column(N_("Kind"), "kind", words=KIND_NAMES, role="title"),
         Column(N_("To whom"), "subject_name"),
         Column(N_("Channel"), "channel", words=notices.CHANNELS),
         Column(N_("Address"), "to"),
@@ -45,10 +55,14 @@ class Notices(ListPage):
         Column(N_("Written"), "created_at", "moment", role="minor"),
     )
     filters = (
-        Filter("kind", N_("Kind"), tuple(NOTICE_KINDS.items())),
+        Filter("kind", N_("Kind"), tuple(KIND_NAMES.items())),
         Filter("state", N_("State"), tuple(STATES.items())),
     )
     empty = N_("Nobody has been told anything yet.")
+
+    async def extra(self) -> Mapping[str, Any]:
+        """Whether the webhook is off."""
+        return {"webhook": webhooks.stored(self.scope) or {}}
 
     async def rows(self, query: ListQuery) -> Page:
         """See notices.listing; the rows say in words why they were not sent."""
@@ -56,7 +70,7 @@ class Notices(ListPage):
         return Page([{**row, "why": self._why(row)} for row in found.rows], found.next)
 
     def _why(self, row: notices.Notice) -> str:
-        words = self.reader(NOTICE_ERRORS.get(row["error"], row["error"])) if row["error"] else ""
+        words = self.reader(ERRORS.get(row["error"], row["error"])) if row["error"] else ""
         return f"{words} ({row['answer']})" if row["answer"] else words
 
 
@@ -163,15 +177,18 @@ class Webhook(FormPage):
 
     async def initial(self) -> Mapping[str, Any]:
         """The address."""
-        return {"url": webhooks.url(self.scope), "version": self.scope.tenant["version"]}
+        webhook = webhooks.stored(self.scope)
+        return {"url": webhook["url"] if webhook else "", "version": self.scope.tenant["version"]}
 
     async def extra(self) -> Mapping[str, Any]:
-        """The secret, and what is posted."""
+        """The secret, how it goes, and what is posted."""
         now = utcnow()
         sample: dict[str, Any] = {"kind": "payment", "member_id": "mem_…", "subject": "mem_…", "created_at": now}
         sample["facts"] = notices_texts.sample("payment", now)
         return {
+            "webhook": webhooks.stored(self.scope) or {},
             "secret": webhooks.secret(self.scope),
+            "former_until": webhooks.former_until(self.scope),
             "events": [kind.event for kind in KINDS.values()],
             "example": json.dumps(webhooks.event(self.scope, sample), indent=2, ensure_ascii=False),
         }
@@ -186,7 +203,9 @@ class NewSecret(ConfirmPage):
     """Another secret."""
 
     title = N_("Make a new secret?")
-    text = N_("What is posted from now on is signed with it. Your program must know it first, or it refuses them.")
+    text = N_(
+        "For 24 hours what is posted is signed with the present secret too: tell your program the new one by then."
+    )
     back = "/notices/webhook"
 
     async def subject(self) -> str:
@@ -197,6 +216,15 @@ class NewSecret(ConfirmPage):
         """See webhooks.rotate."""
         await webhooks.rotate(self.scope)
         return self.url("/notices/webhook")
+
+
+class SwitchOn(Handler):
+    """Let notices go there again."""
+
+    async def post(self) -> None:
+        """See webhooks.switch_on."""
+        await webhooks.switch_on(self.scope)
+        self.done(self.url("/notices/webhook"), N_("The webhook is on again."))
 
 
 class TestWebhook(Handler):
@@ -218,6 +246,7 @@ ROUTES = [
     Route("/notices/texts/{id}/default", UseDefault, {"POST": _WRITE}),
     Route("/notices/webhook", Webhook, {"GET": _WRITE, "POST": _WRITE}),
     Route("/notices/webhook/secret", NewSecret, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/notices/webhook/on", SwitchOn, {"POST": _WRITE}),
     Route("/notices/webhook/test", TestWebhook, {"POST": _WRITE}),
     Route("/notices/{id}/resend", Resend, {"POST": Permission.MEMBERS_WRITE}),
 ]

@@ -9,6 +9,7 @@ from saas import security
 from saas.handlers import tariffs
 from saas.handlers.base import Handler
 from saas.handlers.forms import Choices, FormPage
+from saas.handlers.forms.shown import agreed, mark
 from saas.handlers.routes import Menu, Route
 from saas.handlers.words import expiry
 from saas.i18n import N_
@@ -40,7 +41,8 @@ class QuickOpen(FormPage):
 
     async def save(self, form: accounts.QuickOpenForm) -> str:
         """See accounts.quick_open; the share card shows the password once."""
-        account, _ = await accounts.quick_open(self.scope, form, self.attempt)
+        expected = agreed(self.body(), _priced(form.plan_id, form.units, form.opens))
+        account, _ = await accounts.quick_open(self.scope, form, self.attempt, expected)
         await share.offer(self.scope, account["_id"])
         return self.url("/accounts/{id}", id=account["_id"])
 
@@ -56,7 +58,14 @@ class Price(Handler):
         quote = await accounts.quote(self.scope, self.query("plan_id"), number, opens)
         expires = expiry(self.reader, {**quote.holding, "status": quote.status}) if quote else ""
         costs = tariffs.price(self.reader, quote.plan) if quote and quote.plan["kind"] in METERED else ""
-        self.page("admin/accounts/price.html", N_("Price"), quote=quote, expires=expires, costs=costs)
+        shown = mark(quote.price, _priced(quote.plan["_id"], quote.units, opens)) if quote else ""
+        context = {"quote": quote, "expires": expires, "costs": costs, "mark": shown}
+        self.page("admin/accounts/price.html", N_("Price"), **context)
+
+
+def _priced(plan_id: str, units: int, opens: str) -> str:
+    """What a price is of."""
+    return f"{plan_id} {0 if opens == 'unpaid' else units} {opens}"
 
 
 _WRITE = Permission.ACCOUNTS_WRITE

@@ -72,7 +72,8 @@ class OperatorDetail(Handler):
         """The page."""
         operator = await operators.get(self.scope, id)
         group = await operators.get_group(self.scope, operator["group_id"])
-        names = await plans.names(self.scope) if operator["plan_ids"] else {}
+        sold = sorted(operators.sells(operator["plan_ids"], group) or ())
+        names = await plans.names(self.scope) if sold else {}
         self.page(
             "admin/operators/detail.html",
             operator["login"],
@@ -81,7 +82,7 @@ class OperatorDetail(Handler):
             states=STATES,
             group=group,
             granted=frozenset(group["permissions"]),
-            sells=[(plan_id, names.get(plan_id, "")) for plan_id in operator["plan_ids"]],
+            sells=[(plan_id, names.get(plan_id, "")) for plan_id in sold],
             login_address=f"{self.request.protocol}://{self.request.host}/t/{self.scope.tenant['slug']}/login",
         )
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from saas.errors import AppError, Invalid
+from saas.handlers.forms import shown
 from saas.handlers.forms.fields import FieldInfo, describe
 from saas.values import money_text
 
@@ -21,7 +22,7 @@ WIDGETS = frozenset(
     {"text", "textarea", "password", "secret", "identifier", "money", "number", "switch", "date", "moment", "email"}
     | {"select", "multi", "permissions", "file"}
 )
-CONTROL = frozenset({"_xsrf", "_attempt", "_version", "_next"})  # what our own page adds to a form
+CONTROL = frozenset({"_xsrf", "_attempt", "_version", "_next", shown.FIELD})  # what our own page adds to a form
 _CODES = {
     "missing": "missing",
     "string_too_short": "too_short",
