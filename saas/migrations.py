@@ -156,6 +156,12 @@ async def grants_begin(ps: PlatformScope) -> None:
     await ps.db.operators.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
 
 
+async def log_is_chained(ps: PlatformScope) -> None:
+    """Entries of the operation logs wait for their numbers, which the jobs give them in the order they were made in."""
+    for table in (ps.db.audit, ps.db.platform_audit):
+        await table.update_many({"seq": {"$exists": False}}, {"$set": {"seq": 0, "hash": ""}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -168,6 +174,7 @@ MIGRATIONS: Sequence[Migration] = (
     closings_begin,
     attributes_begin,
     grants_begin,
+    log_is_chained,
 )
 
 
