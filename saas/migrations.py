@@ -162,6 +162,12 @@ async def log_is_chained(ps: PlatformScope) -> None:
         await table.update_many({"seq": {"$exists": False}}, {"$set": {"seq": 0, "hash": ""}})
 
 
+async def second_factor_begins(ps: PlatformScope) -> None:
+    """No tenant asks its people for a second factor until it says so."""
+    fresh = {"$set": {"parameters.second_factor": False}}
+    await ps.db.tenants.update_many({"parameters.second_factor": {"$exists": False}}, fresh)
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -175,6 +181,7 @@ MIGRATIONS: Sequence[Migration] = (
     attributes_begin,
     grants_begin,
     log_is_chained,
+    second_factor_begins,
 )
 
 

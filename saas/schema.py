@@ -123,6 +123,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "plan_ids")),
         ),
     ),
+    "factors": Collection(_TENANT),  # second factors, by whose they are; of cloud accounts, which are of no tenant, too
     "nas": Collection(
         _TENANT,
         (

@@ -96,6 +96,14 @@ class ParametersForm(Form):
         title=N_("Show account passwords"),
         description=N_("Operators with the right to it may read an account's password. Each look is logged."),
     )
+    second_factor: bool = Field(
+        default=False,
+        title=N_("Second factor required"),
+        description=N_(
+            "Whoever works here logs in with a code from an app as well as the password. Who has none yet sets it up "
+            "at the next click and can do nothing else before; that includes you."
+        ),
+    )
     renew_hours: int = Field(
         default=24,
         ge=1,
