@@ -71,7 +71,6 @@ ERROR: Mapping[str, str] = {
     "tenant_stopped": N_("This system is stopped. Please ask the platform."),
     "login_lapsed": N_("This log-in has lapsed. Please start again."),
     "factor_first": N_("A second factor is required here. Set it up first."),
-    "factor_lapsed": N_("This has taken too long. Please start again."),
     "no_factor": N_("There is no second factor."),
     "factor_required": N_("A second factor is required here, so it cannot be switched off."),
     "signup_lapsed": N_("This sign-up has lapsed. Please start again."),

@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypedDict
 from pydantic import Field, StringConstraints
 
 from saas import security, totp
-from saas.errors import Conflict, Denied, Invalid, Limit, Unavailable
+from saas.errors import Conflict, Denied, Invalid, Limit, NotFound, Unavailable
 from saas.i18n import N_
 from saas.tenants import audit, login, notices, operators, platform, signins
 from saas.tenants.forms import Form
@@ -117,17 +117,17 @@ async def begin(ps: PlatformScope, session: Session, form: ProofForm) -> None:
 
 
 async def begun(ps: PlatformScope, session: Session) -> tuple[str, str]:
-    """The secret that waits to be confirmed, and its address for the app. Conflict("factor_lapsed") without one."""
+    """The secret that waits to be confirmed, and its address for the app. NotFound when none does, or not any more."""
     secret = await _laid(ps, "new", session.actor.id)
     if not secret:
-        raise Conflict("factor_lapsed")
+        raise NotFound()
     return secret, totp.address(secret, session.actor.name, "OpenPNS")
 
 
 async def confirm(ps: PlatformScope, session: Session, form: CodeForm, token: str = "") -> Session:
     """The app shows the right code: from now on it is asked for. All other sessions end, this one is proven.
 
-    Recovery codes are made, for `take_codes`. Invalid("code"), Conflict("factor_lapsed").
+    Recovery codes are made, for `take_codes`. Invalid("code"), NotFound.
     """
     secret, _ = await begun(ps, session)
     step = totp.step(secret, form.code.replace(" ", ""), time.time())

@@ -10,7 +10,7 @@ import pyotp
 import pytest
 
 from saas import totp
-from saas.errors import Conflict, Denied, Invalid, Limit
+from saas.errors import Conflict, Denied, Invalid, Limit, NotFound
 from saas.permissions import Permission
 from saas.tenants import factors, login, operators, signins
 from saas.tenants.factors import CodeForm, ProofForm
@@ -114,7 +114,7 @@ async def test_guessing_is_limited(world: World, session: login.Session) -> None
 
 async def test_it_is_set_up_with_password_and_code(world: World, session: login.Session) -> None:
     ps = world.ps
-    with pytest.raises(Conflict):
+    with pytest.raises(NotFound):
         await factors.begun(ps, session)
     with pytest.raises(Invalid) as wrong:
         await factors.begin(ps, session, ProofForm(password="wrong"))
