@@ -114,6 +114,13 @@ def _apart(before: Any, after: Any) -> tuple[Any, Any, int]:
     return went, came, len(after) - len(came)
 
 
+def value_text(reader: Reader, form: type[BaseModel], name: str, value: Any) -> str:
+    """A stored value of a form's field as the log prints it."""
+    info = next(info for info in describe(form) if info.name == name)
+    text = _text(reader, name, info, value)
+    return f"{text} {reader(info.hints['unit'])}" if text and info.hints.get("unit") else text
+
+
 def _named(names: Mapping[str, str], value: Any) -> Any:
     """Ids within a value as the names they stand for."""
     if isinstance(value, list):

@@ -53,6 +53,7 @@ FIELD: Mapping[str, str] = {
     "not_limited": N_("The plan does not limit this."),
     "same_plan": N_("The account has this plan already, in its present version."),
     "same_member": N_("The account belongs to this member already."),
+    "has_entries": N_("There are entries in the ledger already, in the present currency."),
     "above_value": N_("This is more than the card is worth."),
     "in_the_past": N_("This day is over."),
     "bad_range": N_("The batch has no such range of numbers."),

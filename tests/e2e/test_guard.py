@@ -98,3 +98,48 @@ async def test_the_log_shows_what_went_and_what_came(
     await expect(page.locator("ins")).to_contain_text(["¥12.50", "7.5 Mbps"])
     await expect(page.locator("dl:not(.op-diff) .op-green")).to_be_visible()
     await fits(page, width)
+
+
+async def test_a_branch_of_the_tree_is_ticked_at_once(
+    open_page: OpenPage, ps: PlatformScope, site: str, shop: Business
+) -> None:
+    page = await open_page(width=390, language="en")
+    await enter(page, site, await signed_in(ps, shop))
+    await page.goto(f"/t/{shop.slug}/admin/groups/new")
+    await page.fill("[name=name]", "Network people")
+    tree = page.locator(".op-tree-group", has_text="Network")
+    await tree.locator("text=All of it").click()
+    await expect(tree.locator(".op-tree-row input:checked")).to_have_count(3)
+    await tree.locator(".op-tree-row input").last.uncheck()
+    assert await tree.locator("[data-branch]").evaluate("box => box.indeterminate && !box.checked")
+    await fits(page, 390)
+    await page.click("main button[type=submit]")
+    await expect(page.locator(".op-seen")).to_contain_text("NAS devices")
+
+
+async def test_parameters_are_searched_and_one_is_reset(
+    open_page: OpenPage, ps: PlatformScope, site: str, shop: Business
+) -> None:
+    await shop.scope.db.tenants.update_one({"_id": shop.id}, {"$set": {"parameters.renew_hours": 48}})
+    page = await open_page(width=390, language="zh")
+    await enter(page, site, await signed_in(ps, shop))
+    await page.goto(f"/t/{shop.slug}/admin/parameters")
+    await fits(page, 390)
+    await page.fill("[name=q]", "自动续费")
+    await expect(page.locator(".op-params > div")).to_have_count(1)
+    await page.click("text=恢复默认值")
+    await expect(page.locator(".op-params")).to_contain_text(["当前为默认值"] * 6)
+
+
+async def test_accounts_are_opened_one_after_the_other(
+    open_page: OpenPage, ps: PlatformScope, site: str, shop: Business
+) -> None:
+    page = await open_page(width=390, language="en")
+    await enter(page, site, await signed_in(ps, shop))
+    await page.goto(f"/t/{shop.slug}/admin/accounts/open")
+    for name in ("next-1", "next-2"):
+        await page.fill("[name=username]", name)
+        await page.click("text=Open, and the next one")
+        await expect(page.locator(".op-slip")).to_contain_text(name)
+        assert await page.locator(".op-slip .op-qr").evaluate("each => each.naturalWidth") > 100
+        await fits(page, 390)

@@ -45,7 +45,14 @@ class GroupDetail(Handler):
         group = await operators.get_group(self.scope, id)
         people = await operators.listing(self.scope, ListQuery(filters={"group_id": id}, limit=SHOWN))
         granted = frozenset(group["permissions"])
-        self.page("admin/groups/detail.html", group["name"], group=group, granted=granted, people=people.rows)
+        self.page(
+            "admin/groups/detail.html",
+            group["name"],
+            group=group,
+            granted=granted,
+            seen=self.routes.menu(self.console.name, granted),
+            people=people.rows,
+        )
 
 
 class _GroupForm(FormPage):
