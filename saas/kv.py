@@ -115,10 +115,21 @@ class Kv:
         with _translated():
             await self._client.set(key, json.dumps(value), px=int(ttl * 1000))
 
-    async def touch(self, key: str, ttl: float) -> None:
-        """Let a key live `ttl` seconds from now."""
+    async def touch(self, ttl: float, *keys: str) -> None:
+        """Let keys live `ttl` seconds from now."""
         with _translated():
-            await self._client.pexpire(key, int(ttl * 1000))
+            async with self._client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.pexpire(key, int(ttl * 1000))
+                await pipe.execute()
+
+    async def left(self, keys: Sequence[str]) -> list[float]:
+        """The seconds that each of the keys has to live, 0 for those that are not there."""
+        with _translated():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for key in keys:
+                    pipe.pttl(key)
+                return [max(int(left), 0) / 1000 for left in await pipe.execute()]
 
     async def delete(self, *keys: str) -> int:
         """Forget keys; how many there were."""

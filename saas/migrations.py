@@ -187,6 +187,18 @@ async def group_grants_begin(ps: PlatformScope) -> None:
     await ps.db.groups.update_many({"plan_ids": {"$exists": False}}, {"$set": {"plan_ids": []}})
 
 
+async def log_is_chained(ps: PlatformScope) -> None:
+    """Entries of the operation logs wait for their numbers, which the jobs give them in the order they were made in."""
+    for table in (ps.db.audit, ps.db.platform_audit):
+        await table.update_many({"seq": {"$exists": False}}, {"$set": {"seq": 0, "hash": ""}})
+
+
+async def second_factor_begins(ps: PlatformScope) -> None:
+    """No tenant asks its people for a second factor until it says so."""
+    fresh = {"$set": {"parameters.second_factor": False}}
+    await ps.db.tenants.update_many({"parameters.second_factor": {"$exists": False}}, fresh)
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -202,6 +214,8 @@ MIGRATIONS: Sequence[Migration] = (
     more_notices_begin,
     groups_built_in,
     group_grants_begin,
+    log_is_chained,
+    second_factor_begins,
 )
 
 

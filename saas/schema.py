@@ -29,11 +29,12 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection's fence, indexes and promises."""
+    """A collection's fence, indexes and promises. `later`: fields of an append-only one that are set afterwards."""
 
     fence: tuple[str, ...]
     indexes: tuple[Index, ...] = ()
     append_only: bool = False
+    later: tuple[str, ...] = ()
     cloud_wide: tuple[str, ...] = ()  # leading fields of unique indexes that hold across tenants
     former: tuple[str, ...] = ()  # names of indexes that nobody needs any more
 
@@ -72,7 +73,7 @@ COLLECTIONS: dict[str, Collection] = {
         cloud_wide=("slug",),
     ),
     "pools": Collection((), (Index(_up("name"), unique=True),), cloud_wide=("name",)),
-    "platform_audit": Collection((), (), append_only=True),
+    "platform_audit": Collection((), (Index(_up("seq", "_id")),), append_only=True, later=("seq", "hash")),
     "unknown_nas": Collection(
         (),
         (
@@ -102,12 +103,17 @@ COLLECTIONS: dict[str, Collection] = {
         (
             Index(_newest("tenant_id")),
             Index(_newest("tenant_id", "noun")),
+            Index(_newest("tenant_id", "action")),
             Index(_newest("tenant_id", "target")),
             Index(_newest("tenant_id", "target_name")),
             Index(_newest("tenant_id", "actor_name")),
+            Index(_newest("tenant_id", "seq")),
+            Index(_up("seq", "_id"), partial=(("seq", 0),)),  # what waits to be chained
         ),
         append_only=True,
+        later=("seq", "hash"),
     ),
+    "audit_heads": Collection(_TENANT),  # where each operation log's chain ends; the platform's, of no tenant, too
     "groups": Collection(_TENANT, (Index(_up("tenant_id", "name"), unique=True), Index(_up("tenant_id", "plan_ids")))),
     "operators": Collection(
         _TENANT,
@@ -117,6 +123,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "plan_ids")),
         ),
     ),
+    "factors": Collection(_TENANT),  # second factors, by whose they are; of cloud accounts, which are of no tenant, too
     "nas": Collection(
         _TENANT,
         (

@@ -262,7 +262,8 @@ class Table:
         return {**doc, **self._fence}
 
     def _check_change(self, change: Mapping[str, Any]) -> None:
-        self._refuse_append_only()
+        if change.keys() != {"$set"} or not set(change["$set"]) <= set(self._collection.later):
+            self._refuse_append_only()
         if not change or not all(key.startswith("$") for key in change):
             raise FenceError("an update holds operators only")
         for fields in change.values():

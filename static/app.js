@@ -105,7 +105,23 @@
     list.querySelector("[data-picked]").textContent = chosen;
   }
 
+  // A tree of boxes: the box of a branch ticks all of its leaves, and shows whether all, some or none of them are ticked.
+  function branches(part) {
+    part.querySelectorAll("[data-branch]").forEach((box) => {
+      const own = leaves(box);
+      const ticked = own.filter((leaf) => leaf.checked).length;
+      box.closest("label").hidden = !own.length;
+      box.checked = ticked === own.length;
+      box.indeterminate = ticked > 0 && ticked < own.length;
+    });
+  }
+
+  function leaves(box) {
+    return [...box.closest(".op-tree-group").querySelectorAll(".op-tree-row input:not(:disabled)")];
+  }
+
   function dress(part) {
+    branches(part);
     part.querySelectorAll("form:has([data-when])").forEach(fit);
     part.querySelectorAll("select[data-pick]").forEach((select) => {
       if (!select.tomselect && window.TomSelect) new TomSelect(select, { maxOptions: 500, plugins: select.multiple ? ["remove_button"] : [] });
@@ -131,6 +147,8 @@
     weigh(event.target);
     if (event.target.matches("[data-pick-page], .op-pick input")) pick(event.target);
     else if (event.target.form) fit(event.target.form);
+    if (event.target.matches("[data-branch]")) leaves(event.target).forEach((leaf) => (leaf.checked = event.target.checked));
+    if (event.target.closest(".op-tree")) branches(event.target.closest(".op-tree"));
   });
   document.addEventListener("submit", onSubmit, true); // ahead of htmx, which listens at the form
   document.addEventListener("keydown", (event) => {

@@ -15,7 +15,8 @@ COOKIE = "session"
 async def sign_in(handler: Handler, session: login.Session) -> None:
     """Open a session for this browser; the one it had before ends, so that nobody's old token is taken over."""
     await sign_out(handler)
-    handler.keep(COOKIE, await login.open_session(handler.ps, session), days=None)
+    browser = handler.request.headers.get("User-Agent", "")[:300]
+    handler.keep(COOKIE, await login.open_session(handler.ps, session, browser), days=None)
 
 
 async def sign_out(handler: Handler) -> None:
@@ -23,6 +24,11 @@ async def sign_out(handler: Handler) -> None:
     if token := handler.get_cookie(COOKIE, ""):
         await login.close_session(handler.ps, token)
         handler.clear_cookie(COOKIE)
+
+
+def token(handler: Handler) -> str:
+    """The token of the browser's session, "" without one."""
+    return handler.get_cookie(COOKIE, "") or ""
 
 
 async def current(handler: Handler) -> login.Session | None:

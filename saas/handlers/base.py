@@ -10,7 +10,7 @@ import json
 import logging
 import secrets
 from base64 import b64encode
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import urlencode, urlsplit
 
 from tornado.web import HTTPError, RequestHandler
@@ -21,6 +21,7 @@ from saas.handlers.columns import printed
 from saas.handlers.messages import (
     TITLE,
     BadRequest,
+    FactorFirst,
     SignInFirst,
     code_of,
     field_message,
@@ -55,6 +56,7 @@ class Handler(RequestHandler):
     session: login.Session | None
     tenant: platform.Tenant | None
     permissions: frozenset[str]
+    without_factor: ClassVar[bool] = False  # whether who has no second factor gets here, where one is required
     _scope: Scope | None
 
     # who and where
@@ -106,7 +108,10 @@ class Handler(RequestHandler):
                 return
             if required and self.tenant["status"] != "active":
                 raise Denied("tenant_stopped")
-            self.permissions = self._scope.permissions
+            lacks = self.tenant["parameters"]["second_factor"] and not session.proven
+            if required and lacks and not self.without_factor:
+                raise FactorFirst()
+            self.permissions = frozenset() if lacks else self._scope.permissions
         elif session.actor.kind == "platform":
             self.permissions = ALL
         self.session, self.actor = session, session.actor
@@ -323,6 +328,9 @@ class Handler(RequestHandler):
             self._write_problem(status, code, text, error)
         elif isinstance(error, SignInFirst):
             self._send_to_login()
+        elif isinstance(error, FactorFirst):
+            self.set_status(200)
+            self.go(self.url("/profile/factor"))
         elif self.htmx:
             self.set_header("HX-Reswap", "none")
             self.toast("danger", text)

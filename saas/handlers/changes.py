@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from saas.handlers.columns import Column
 from saas.handlers.forms.fields import FieldInfo, describe
+from saas.handlers.log_words import NOUNS
 from saas.handlers.messages import STATES
+from saas.handlers.routes import actions
 from saas.i18n import N_, Reader
 from saas.tenants import accounts, audit, lines, members, nas, operators, parameters, plans, pools
 
@@ -53,34 +54,71 @@ _TITLES: Mapping[str, str] = {
     "tier": N_("Tier"),
     "until": N_("Answers until"),
 }
+# What permissions are about, by the beginning of their keys.
+_PERMITTED: Mapping[str, str] = {
+    "accounts": NOUNS["account"],
+    "audit": N_("Operation log"),
+    "cards": NOUNS["card"],
+    "documents": NOUNS["document"],
+    "ledger": N_("Ledger"),
+    "members": NOUNS["member"],
+    "nas": NOUNS["nas"],
+    "operators": NOUNS["operator"],
+    "parameters": NOUNS["parameters"],
+    "plans": NOUNS["plan"],
+    "sessions": NOUNS["session"],
+}
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 _OCTETS = ("octets", "octets_left", "gift_octets")
 _SECONDS = ("seconds", "seconds_left", "idle_timeout")
 _UNTOLD = ("attempt", "agent_id", "member_id", "balance", "term", "terms")  # of no use to a reader, or in the ledger
 
 
-CHANGE_COLUMNS = (
-    Column(N_("Field"), "title", role="title"),
-    Column(N_("Before"), "before"),
-    Column(N_("After"), "after"),
-)
+class Line(NamedTuple):
+    """A field that was changed. Of a list only what went and what came; `kept` says how much stayed."""
+
+    title: str
+    before: str
+    after: str
+    kept: int = 0
 
 
-def change_lines(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> list[dict[str, str]]:
-    """The changes of an entry for CHANGE_COLUMNS, one row a field; a title that comes twice is told once.
+def changes_text(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> str:
+    """The same in one line, for a spreadsheet."""
+    return "; ".join(f"{line.title}: {line.before} → {line.after}" for line in change_lines(reader, entry, names))
+
+
+def change_lines(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> list[Line]:
+    """The changes of an entry, a line for each field; a title that comes twice is told once.
 
     `names`: id -> name, for the ids that stand in fields.
     """
     form = _FORMS.get(entry["noun"])
     known = {info.name: info for info in describe(form)} if form else {}
-    lines: dict[str, dict[str, str]] = {}
+    lines: dict[str, Line] = {}
     for name, (before, after) in entry["changes"].items():
         info = known.get(name)
         title = reader(info.title if info else _TITLES.get(name, name))
         if name not in _UNTOLD and title not in lines:
-            texts = (_text(reader, name, info, _named(names, value)) for value in (before, after))
-            lines[title] = dict(zip(("title", "before", "after"), (title, *texts), strict=True))
-    return [line for line in lines.values() if line["before"] or line["after"]]
+            before, after, kept = _apart(before, after)
+            went, came = (_text(reader, name, info, _named(names, value)) for value in (before, after))
+            lines[title] = Line(title, went, came, kept)
+    return [line for line in lines.values() if line.before or line.after]
+
+
+def _apart(before: Any, after: Any) -> tuple[Any, Any, int]:
+    """Of two lists what went, what came, and how many stayed; anything else as it is."""
+    if not isinstance(before, list) or not isinstance(after, list):
+        return before, after, 0
+    went, came = ([item for item in one if item not in other] for one, other in ((before, after), (after, before)))
+    return went, came, len(after) - len(came)
+
+
+def value_text(reader: Reader, form: type[BaseModel], name: str, value: Any) -> str:
+    """A stored value of a form's field as the log prints it."""
+    info = next(info for info in describe(form) if info.name == name)
+    text = _text(reader, name, info, value)
+    return f"{text} {reader(info.hints['unit'])}" if text and info.hints.get("unit") else text
 
 
 def _named(names: Mapping[str, str], value: Any) -> Any:
@@ -97,6 +135,8 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
         return reader(N_("yes") if value else N_("no"))
     if isinstance(value, datetime):
         return reader.moment(value)
+    if isinstance(value, list) and info and info.widget == "permissions":
+        return ", ".join(permission_text(reader, item) for item in value)
     if isinstance(value, list):
         words = info.hints.get("labels", {}) if info else {}
         return ", ".join(reader(words.get(item, str(item))) for item in value)
@@ -112,3 +152,10 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
         return reader(STATES[value][0])
     words = info.hints.get("labels", {}) if info else {}
     return reader(words.get(value, str(value))) if isinstance(value, str) else str(value)
+
+
+def permission_text(reader: Reader, key: str) -> str:
+    """A permission as the tree names it, such as "Plan: View"; a key of another version as it is."""
+    noun = key.partition(":")[0]
+    action = dict(actions(noun)).get(key)  # type: ignore[call-overload]
+    return f"{reader(_PERMITTED[noun])}: {reader(action)}" if action and noun in _PERMITTED else key

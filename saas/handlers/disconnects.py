@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from saas.handlers.words import ERROR_ADVICE, ERROR_CAUSES
+from saas.handlers.causes import ERROR_ADVICE, ERROR_CAUSES
 from saas.i18n import N_, Reader
 
 

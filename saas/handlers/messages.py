@@ -38,6 +38,7 @@ FIELD: Mapping[str, str] = {
     "unknown_field": N_("This field is not known."),
     "bad_password": N_("The password is not right."),
     "bad_code": N_("The code is not right."),
+    "used_code": N_("This code has been used already. Wait for the next one."),
     "not_the_name": N_("This is not the name."),
     "not_the_same": N_("The two entries are not the same."),
     "reserved": N_("This name is reserved. Please choose another one."),
@@ -52,6 +53,7 @@ FIELD: Mapping[str, str] = {
     "not_limited": N_("The plan does not limit this."),
     "same_plan": N_("The account has this plan already, in its present version."),
     "same_member": N_("The account belongs to this member already."),
+    "has_entries": N_("There are entries in the ledger already, in the present currency."),
     "above_value": N_("This is more than the card is worth."),
     "in_the_past": N_("This day is over."),
     "bad_range": N_("The batch has no such range of numbers."),
@@ -68,6 +70,10 @@ ERROR: Mapping[str, str] = {
     "denied": N_("You do not have the permission for this. Whoever runs this system can grant it to your group."),
     "bad_credentials": N_("The account or the password is not right."),
     "tenant_stopped": N_("This system is stopped. Please ask the platform."),
+    "login_lapsed": N_("This log-in has lapsed. Please start again."),
+    "factor_first": N_("A second factor is required here. Set it up first."),
+    "no_factor": N_("There is no second factor."),
+    "factor_required": N_("A second factor is required here, so it cannot be switched off."),
     "signup_lapsed": N_("This sign-up has lapsed. Please start again."),
     "too_many_attempts": N_("Too many attempts. Please wait a moment and try again."),
     "too_many_mails": N_("We have sent as many mails as we may. Please look into your spam folder, or start again."),
@@ -224,6 +230,12 @@ class BadRequest(AppError):
     """A request that no page of ours sends."""
 
     code = "bad_request"
+
+
+class FactorFirst(Denied):
+    """A second factor is required, and the reader has not set one up yet."""
+
+    code = "factor_first"
 
 
 class SignInFirst(AppError):

@@ -25,10 +25,12 @@ JOBS = {
     "adjustments": N_("Hold open sessions to what has changed"),
     "slots": N_("Rebuild concurrency slots"),
     "notices": N_("Send notices"),
+    "chain": N_("Chain the entries of the operation logs"),
     "scheduled": N_("Do what is due for the tenants"),
 }
 SCHEDULED = {
     "card_expiry": N_("Mark recharge cards that have expired"),
+    "chain": N_("Check the chain of the operation log"),
     "day_sums": N_("Reckon the sums of the day"),
     "expired": N_("Tell whose plan has ended"),
     "expiring": N_("Tell whose plan ends soon"),

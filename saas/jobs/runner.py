@@ -21,6 +21,7 @@ from saas.jobs.overdue import Overdue
 from saas.jobs.scheduled import Scheduler
 from saas.tenants import health
 from saas.tenants.adjusting import adjust_due
+from saas.tenants.chain import link_waiting
 from saas.tenants.first_logins import begin_terms
 from saas.tenants.outbox import send_due
 from saas.tenants.scope import PlatformScope
@@ -59,6 +60,7 @@ def all_jobs() -> list[Job]:
         Job("scheduled", 5, Scheduler().run_due),
         Job("notices", 2, send_due),
         Job("bulk", 0.5, work_off),
+        Job("chain", 1, link_waiting),
     ]
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from saas.errors import Unavailable
-from saas.tenants import activations, cards, closings, proof, reminders, renewals, schedules, sums
+from saas.tenants import activations, cards, chain, closings, proof, reminders, renewals, schedules, sums
 from saas.tenants.fanout import each_tenant
 from saas.tenants.schedules import SCHEDULES, Occasion, Schedule
 from saas.tenants.scope import PlatformScope, Scope
@@ -24,6 +24,7 @@ Work = Callable[[Scope, Occasion], Awaitable[int]]
 WORK: Mapping[str, Work] = {
     "activations": activations.activate_due,
     "card_expiry": cards.expire_due,
+    "chain": chain.check_due,
     "closings": closings.close_suspended,
     "day_sums": sums.reckon_due,
     "expired": reminders.tell_expired,

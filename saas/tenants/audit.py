@@ -1,8 +1,10 @@
-"""The operation log: every change by anyone; who, when, from where, what before and after. Rows never change."""
+"""The operation log: every change by anyone; who, when, from where, what before and after. Rows never change, but that
+each gets its number and hash a moment later (chain.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
@@ -10,12 +12,24 @@ from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Actor, PlatformScope, Scope
 from saas.values import new_id, utcnow
 
-_SECRET = ("password", "secret", "hash", "sealed")
+_SECRET = ("password", "secret", "hash", "sealed", "codes")
+# What changes point at by ids that begin so: its collection, and the field people know it by.
+_NAMED = {
+    "acc_": ("accounts", "username"),
+    "grp_": ("groups", "name"),
+    "mem_": ("members", "login"),
+    "nas_": ("nas", "name"),
+    "opr_": ("operators", "login"),
+    "pln_": ("plans", "name"),
+}
 _BOOKKEEPING = {"_id", "tenant_id", "version", "created_at", "updated_at", "search"}
 
 
 class Entry(TypedDict):
-    """`action` is "noun.verb"; `changes` maps a field to [before, after]; secrets show as "•"."""
+    """`action` is "noun.verb"; `changes` maps a field to [before, after]; secrets show as "•".
+
+    `seq` and `hash` are the entry's place in the chain, 0 and "" until it has one.
+    """
 
     _id: str
     at: datetime
@@ -28,6 +42,8 @@ class Entry(TypedDict):
     actor_name: str
     address: str
     changes: dict[str, list[Any]]
+    seq: int
+    hash: str
 
 
 async def record(
@@ -51,7 +67,7 @@ async def record_platform(
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
-    """The newest first. Filters: `noun`, `actor` (name), `target` (id), the days `since` and `until`.
+    """The newest first. Filters: `noun`, `action`, `actor` (name), `target` (id), the days `since` and `until`.
 
     `q` is an actor's name, or the id or the name of what was acted on.
     """
@@ -60,8 +76,26 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
 
 
 async def platform_listing(ps: PlatformScope, query: ListQuery) -> Page:
-    """The platform's own log. Filter: `noun`; `q` as for a tenant's."""
+    """The platform's own log. Filters: `noun`, `action`; `q` as for a tenant's."""
     return await page(ps.db.platform_audit, _filter(query), query)
+
+
+async def names(scope: Scope, entries: Iterable[Entry]) -> dict[str, str]:
+    """Id -> name of what the changes of entries point at, as far as it is still there."""
+    wanted = {text for entry in entries for pair in entry["changes"].values() for text in _texts(pair)}
+    found: dict[str, str] = {}
+    for kind, (table, name) in _NAMED.items():
+        rows = await getattr(scope.db, table).among((id for id in wanted if id.startswith(kind)), [name])
+        found |= {row_id: str(row[name]) for row_id, row in rows.items()}
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
 
 
 async def get(scope: Scope, entry_id: str) -> Entry:
@@ -77,7 +111,7 @@ async def platform_get(ps: PlatformScope, entry_id: str) -> Entry:
 
 
 def _filter(query: ListQuery) -> dict[str, Any]:
-    names = {"noun": "noun", "actor": "actor_name", "target": "target"}
+    names = {"noun": "noun", "action": "action", "actor": "actor_name", "target": "target"}
     filter: dict[str, Any] = {field: query.filters[name] for name, field in names.items() if query.filters.get(name)}
     if query.q:
         filter["$or"] = [{field: query.q} for field in ("target", "target_name", "actor_name")]
@@ -104,6 +138,8 @@ def _entry(
         actor_name=actor.name,
         address=actor.address,
         changes=_changes(before or {}, after or {}),
+        seq=0,
+        hash="",
     )
 
 
@@ -119,4 +155,4 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, l
 def _shown(name: str, value: Any) -> Any:
     if value is not None and any(word in name for word in _SECRET):
         return "•"
-    return value
+    return {inner: _shown(inner, held) for inner, held in value.items()} if isinstance(value, Mapping) else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
@@ -13,12 +13,11 @@ from saas import security
 from saas.errors import Denied, Invalid, Limit
 from saas.i18n import N_
 from saas.permissions import ALL, granted
-from saas.tenants import audit, operators
+from saas.tenants import audit, operators, signins
 from saas.tenants.forms import Form, Password
 from saas.tenants.platform import Tenant, tenant_by_slug
 from saas.tenants.scope import Actor, PlatformScope, Scope
 
-SESSION_SECONDS = 12 * 3600
 _WINDOW = 600  # seconds in which failed log-ins are counted
 _PER_ADDRESS = 30
 _PER_LOGIN = 10
@@ -58,6 +57,7 @@ class Session:
     actor: Actor
     tenant_id: str  # "" for cloud accounts, who may own several tenants
     stamp: str  # what the password hash was: a new password ends every session
+    proven: bool = False  # by a second factor as well (factors.py)
 
 
 async def cloud(ps: PlatformScope, form: LoginForm, address: str) -> Session:
@@ -84,30 +84,34 @@ async def operator(ps: PlatformScope, slug: str, form: LoginForm, address: str) 
     return Session(Actor("operator", row["_id"], row["login"], address), row["tenant_id"], _stamp(row))
 
 
-async def open_session(ps: PlatformScope, session: Session) -> str:
-    """Keep a log-in; the token for its cookie."""
-    token = security.new_token()
-    await ps.kv.put(_key(token), asdict(session), SESSION_SECONDS)
-    return token
+async def open_session(ps: PlatformScope, session: Session, browser: str = "") -> str:
+    """Keep a log-in; the token for its cookie. `browser` is what it says of itself."""
+    return await signins.keep(ps.kv, session.actor.id, asdict(session), session.actor.address, browser)
 
 
 async def session(ps: PlatformScope, token: str, address: str) -> Session | None:
     """The log-in of a token, prolonged; None when it has ended, its actor is disabled, or the password changed."""
-    kept = await ps.kv.get(_key(token)) if token else None
+    kept = await signins.kept(ps.kv, token)
     if kept is None:
         return None
-    actor = Actor(**{**kept["actor"], "address": address})
-    row = await _row(ps, actor, kept["tenant_id"])
-    if row is None or row.get("disabled") or _stamp(row) != kept["stamp"]:
-        await ps.kv.delete(_key(token))
+    found = revived(kept, address)
+    row = await _row(ps, found.actor, found.tenant_id)
+    if row is None or row.get("disabled") or _stamp(row) != found.stamp:
+        await signins.close(ps.kv, token)
         return None
-    await ps.kv.touch(_key(token), SESSION_SECONDS)
-    return Session(actor, kept["tenant_id"], kept["stamp"])
+    await signins.prolong(ps.kv, found.actor.id, token)
+    return found
+
+
+def revived(kept: Mapping[str, Any], address: str) -> Session:
+    """A log-in as it was kept, with the address of the present request."""
+    actor = Actor(**{**kept["actor"], "address": address})
+    return Session(actor, kept["tenant_id"], kept["stamp"], kept.get("proven", False))
 
 
 async def close_session(ps: PlatformScope, token: str) -> None:
     """Log out."""
-    await ps.kv.delete(_key(token))
+    await signins.close(ps.kv, token)
 
 
 async def scope_of(ps: PlatformScope, session: Session, tenant: Tenant) -> Scope | None:
@@ -142,21 +146,36 @@ async def change_password(ps: PlatformScope, session: Session, form: PasswordFor
     """Set one's own password; every other session of the actor ends. Invalid at the field that is wrong."""
     if form.new_password != form.repeat:
         raise Invalid({"repeat": "not_the_same"})
-    await _check_limit(ps, session.actor.address, session.actor.id)
-    row = await _row(ps, session.actor, session.tenant_id)
-    if row is None or not await asyncio.to_thread(security.check_password, row["password_hash"], form.old_password):
-        raise Invalid({"old_password": "bad_password"})
+    await check_own(ps, session, form.old_password, "old_password")
     hashed = await asyncio.to_thread(security.hash_password, form.new_password)
     change = {"$set": {"password_hash": hashed}}
     if session.actor.kind == "operator":
         tenant = await ps.db.tenants.get(session.tenant_id)
-        scope = ps.enter(tenant, session.actor)
-        row = await scope.db.operators.update(session.actor.id, change)
-        await audit.record(scope, "operator.own_password", session.actor.id, name=session.actor.name)
+        row = await ps.enter(tenant, session.actor).db.operators.update(session.actor.id, change)
     else:
         row = await ps.db.cloud_accounts.update(session.actor.id, change)
-        await audit.record_platform(ps, "cloud_account.own_password", session.actor.id, name=session.actor.name)
-    return Session(session.actor, session.tenant_id, _stamp(row))
+    await record_own(ps, session, "own_password")
+    await signins.end_all(ps.kv, session.actor.id)
+    return replace(session, stamp=_stamp(row))
+
+
+async def check_own(ps: PlatformScope, session: Session, password: str, field: str) -> None:
+    """Whoever is logged in knows the password. Invalid at `field`, Limit("too_many_attempts")."""
+    await _check_limit(ps, session.actor.address, session.actor.id)
+    row = await _row(ps, session.actor, session.tenant_id)
+    if row is None or not await asyncio.to_thread(security.check_password, row["password_hash"], password):
+        raise Invalid({field: "bad_password"})
+
+
+async def record_own(ps: PlatformScope, session: Session, verb: str) -> None:
+    """Log what somebody did to his own log-in, in the log of his tenant, or in the platform's."""
+    me = session.actor
+    if me.kind == "operator":
+        scope = ps.enter(await ps.db.tenants.get(session.tenant_id), me)
+        await audit.record(scope, f"operator.{verb}", me.id, name=me.name)
+    else:
+        acting = replace(ps, actor=me)
+        await audit.record_platform(acting, f"cloud_account.{verb}", me.id, name=me.name)
 
 
 async def _row(ps: PlatformScope, actor: Actor, tenant_id: str) -> Any:
@@ -183,7 +202,3 @@ async def _proven(row: Any, password: str) -> Any:
 
 def _stamp(row: Any) -> str:
     return security.token_hash(row["password_hash"])[:16]
-
-
-def _key(token: str) -> str:
-    return f"session:{security.token_hash(token)}"

@@ -27,6 +27,11 @@ _CODE_SUBJECT = N_("Your OpenPNS code is {code}")
 _CODE_TEXT = N_(
     "Your code is {code}. It is good for 30 minutes.\n\nIf you did not sign up for OpenPNS, ignore this mail."
 )
+_RESET_SUBJECT = N_("The second factor of {name} was reset")
+_RESET_TEXT = N_(
+    "The second factor of {name} was reset by {by}. Until a new one is set up, the password alone lets in.\n\n"
+    "If you did not expect this, ask {by}, and change the password."
+)
 
 
 class Notice(TypedDict):
@@ -76,6 +81,12 @@ async def signup_code(ps: PlatformScope, to: str, code: str, locale: str) -> Non
     """The code that proves a mail address."""
     say = Reader.of(locale)
     await ps.services.mailer.send(to, say(_CODE_SUBJECT, code=code), say(_CODE_TEXT, code=code))
+
+
+async def factor_was_reset(ps: PlatformScope, to: str, name: str, by: str, locale: str) -> None:
+    """Somebody's second factor was taken away."""
+    say = Reader.of(locale)
+    await ps.services.mailer.send(to, say(_RESET_SUBJECT, name=name), say(_RESET_TEXT, name=name, by=by))
 
 
 async def tell(scope: Scope, kind: str, news: Sequence[News]) -> int:

@@ -14,7 +14,7 @@ from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
 from saas.permissions import Permission, granted
-from saas.tenants import platform, records
+from saas.tenants import audit, platform, records, signins
 from saas.tenants.forms import Form, Line, Name, OptionalPassword, Username
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import Scope
@@ -102,6 +102,12 @@ class OperatorForm(Form):
     disabled: bool = Field(default=False, title=N_("Disabled"), description=N_("Cannot log in, from now on."))
 
 
+class ProfileForm(Form):
+    """What operators set of themselves."""
+
+    name: Line = Field(default="", title=N_("Real name"), json_schema_extra={"autocomplete": "name"})
+
+
 async def create_group(scope: Scope, form: GroupForm) -> Group:
     """A new group. Taken("name"), Invalid permissions or plans."""
     _within_own(scope, form.permissions)
@@ -160,14 +166,37 @@ async def update(scope: Scope, operator_id: str, form: OperatorForm, version: in
     await _check_plans(scope, form.plan_ids)
     values = await _operator_values(form)
     operator: Operator = await records.change(
-        scope, OPERATOR, operator_id, values, version=version, guard=_operator_is_within_own
+        scope, OPERATOR, operator_id, values, version=version, guard=check_within_own
     )
+    if form.disabled or form.password:
+        await signins.end_all(scope.services.kv, operator_id)
     return operator
+
+
+async def rename_own(scope: Scope, form: ProfileForm) -> None:
+    """An operator's own real name. NotFound for others than operators."""
+    await records.change(scope, OPERATOR, scope.actor.id, form.model_dump(), verb="own_name")
 
 
 async def delete(scope: Scope, operator_id: str) -> None:
     """Remove an operator; the operation log keeps the name. NotFound."""
-    await records.remove(scope, OPERATOR, operator_id, guard=_operator_is_within_own)
+    await records.remove(scope, OPERATOR, operator_id, guard=check_within_own)
+    await scope.db.factors.delete_many({"_id": operator_id})
+    await signins.end_all(scope.services.kv, operator_id)
+
+
+async def sessions(scope: Scope, operator_id: str) -> list[signins.Signin]:
+    """The sessions of an operator, the last used first. NotFound."""
+    await get(scope, operator_id)
+    return await signins.listing(scope.services.kv, operator_id)
+
+
+async def end_sessions(scope: Scope, operator_id: str) -> None:
+    """Log an operator out everywhere. NotFound, Invalid as for changing the operator."""
+    operator = await get(scope, operator_id)
+    await check_within_own(scope, operator)
+    await signins.end_all(scope.services.kv, operator_id)
+    await audit.record(scope, "operator.sign_out", operator_id, name=operator["login"])
 
 
 async def get(scope: Scope, operator_id: str) -> Operator:
@@ -223,7 +252,8 @@ async def _group_is_free(scope: Scope, group: Group) -> None:
         raise Conflict("in_use", name=group["name"])
 
 
-async def _operator_is_within_own(scope: Scope, operator: Operator) -> None:
+async def check_within_own(scope: Scope, operator: Operator) -> None:
+    """Invalid for who goes beyond what the actor may do himself."""
     await _check_group(scope, operator["group_id"], operator["plan_ids"])
 
 

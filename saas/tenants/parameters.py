@@ -1,13 +1,16 @@
-"""What a tenant sets for itself: names, zone, RADIUS intervals."""
+"""What a tenant sets for itself: names, zone, RADIUS intervals. Each parameter belongs to a part, which is a form."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import copy
+from functools import cache
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, create_model
 from pydantic_core import PydanticCustomError
 
+from saas.errors import Invalid, NotFound
 from saas.i18n import N_
 from saas.tenants import audit
 from saas.tenants.forms import Form, Line, Mobile, Money, Name, Note
@@ -31,6 +34,16 @@ def _zone(name: str) -> str:
 _PAPERS = N_("Receipts and invoices")
 _Prefix = Annotated[str, StringConstraints(max_length=12, pattern=r"^[A-Za-z0-9\-]*$")]
 _NOTICES, _LIFE = N_("Notices"), N_("Life of accounts")
+_SYSTEM, _SESSIONS, _SECURITY = N_("This system"), N_("Devices and sessions"), N_("Security")
+PARTS: Final = {  # by the group of their fields
+    "system": _SYSTEM,
+    "sessions": _SESSIONS,
+    "security": _SECURITY,
+    "life": _LIFE,
+    "notices": _NOTICES,
+    "papers": _PAPERS,
+}
+_SEEN = 500  # entries of the log that are looked through for who changed what
 NoticeKind = Literal[
     "expiring",
     "expired",
@@ -51,24 +64,45 @@ NoticeKind = Literal[
 class ParametersForm(Form):
     """Every parameter of a tenant, seconds where it is a time."""
 
-    system_name: Name = Field(title=N_("System name"), description=N_("Shown to your operators and subscribers."))
-    locale: Literal["zh", "en"] = Field(title=N_("Default language"))
+    system_name: Name = Field(
+        title=N_("System name"),
+        description=N_("Shown to your operators and subscribers."),
+        json_schema_extra={"group": _SYSTEM},
+    )
+    locale: Literal["zh", "en"] = Field(
+        title=N_("Default language"),
+        description=N_("Of pages and papers, for whoever has not chosen another one."),
+        json_schema_extra={"group": _SYSTEM, "labels": {"zh": "简体中文", "en": "English"}},
+    )
     timezone: Annotated[str, Field(max_length=64), AfterValidator(_zone)] = Field(
         title=N_("Time zone"),
         description=N_("Plans expire at the end of a day in this zone."),
-        json_schema_extra={"widget": "zone"},
+        json_schema_extra={"widget": "zone", "group": _SYSTEM},
+    )
+    currency: Literal["CNY", "USD", "EUR", "GBP"] = Field(
+        default="CNY",
+        title=N_("Currency"),
+        description=N_("Of every amount. It cannot be changed once there are entries in the ledger."),
+        json_schema_extra={
+            "group": _SYSTEM,
+            "labels": {"CNY": "¥ CNY", "USD": "$ USD", "EUR": "€ EUR", "GBP": "£ GBP"},
+        },
     )
     interim_interval: int = Field(
+        default=300,
         ge=60,
         le=3600,
         title=N_("Accounting interval (seconds)"),
         description=N_("How often a device reports a session's usage. At least 60."),
+        json_schema_extra={"group": _SESSIONS},
     )
     max_session_time: int = Field(
+        default=86400,
         ge=300,
         le=31 * 86400,
         title=N_("Maximum session time (seconds)"),
         description=N_("A session is ended after this time at the latest; the subscriber dials in again."),
+        json_schema_extra={"group": _SESSIONS},
     )
     restricted_timeout: int = Field(
         default=300,
@@ -79,6 +113,7 @@ class ParametersForm(Form):
             "Where a plan lets in who has expired: after this time the session begins anew, and is a normal one again "
             "if it was renewed."
         ),
+        json_schema_extra={"group": _SESSIONS},
     )
     guard_attempts: int = Field(
         default=10,
@@ -89,14 +124,30 @@ class ParametersForm(Form):
             "Then passwords for it are not tried any more until the time below is over, except where it was logged in "
             "before. Each engine worker counts for itself. 0: never."
         ),
+        json_schema_extra={"group": _SECURITY},
     )
     guard_window: int = Field(
-        default=600, ge=60, le=86400, title=N_("Time in which wrong passwords are counted (seconds)")
+        default=600,
+        ge=60,
+        le=86400,
+        title=N_("Time in which wrong passwords are counted (seconds)"),
+        description=N_("After it an account that was guarded is free again."),
+        json_schema_extra={"group": _SECURITY},
     )
     show_password: bool = Field(
         default=False,
         title=N_("Show account passwords"),
         description=N_("Operators with the right to it may read an account's password. Each look is logged."),
+        json_schema_extra={"group": _SECURITY},
+    )
+    second_factor: bool = Field(
+        default=False,
+        title=N_("Second factor required"),
+        description=N_(
+            "Whoever works here logs in with a code from an app as well as the password. Who has none yet sets it up "
+            "at the next click and can do nothing else before; that includes you."
+        ),
+        json_schema_extra={"group": _SECURITY},
     )
     renew_hours: int = Field(
         default=24,
@@ -157,10 +208,23 @@ class ParametersForm(Form):
         json_schema_extra={"group": _PAPERS},
     )
     postal_address: Annotated[Note, Field(max_length=200)] = Field(
-        default="", title=N_("Postal address"), json_schema_extra={"group": _PAPERS}
+        default="",
+        title=N_("Postal address"),
+        description=N_("Below the name of whoever issues them."),
+        json_schema_extra={"group": _PAPERS},
     )
-    tax_id: Line = Field(default="", title=N_("Tax number"), json_schema_extra={"group": _PAPERS})
-    phone: Mobile = Field(default="", title=N_("Telephone"), json_schema_extra={"group": _PAPERS})
+    tax_id: Line = Field(
+        default="",
+        title=N_("Tax number"),
+        description=N_("Of whoever issues them."),
+        json_schema_extra={"group": _PAPERS},
+    )
+    phone: Mobile = Field(
+        default="",
+        title=N_("Telephone"),
+        description=N_("For questions about them."),
+        json_schema_extra={"group": _PAPERS},
+    )
     number_prefix: _Prefix = Field(
         default="",
         title=N_("Before each number"),
@@ -170,15 +234,70 @@ class ParametersForm(Form):
     paper_footer: Annotated[Note, Field(max_length=300)] = Field(
         default="",
         title=N_("At the foot of each"),
+        description=N_("Such as opening hours or a bank account."),
         json_schema_extra={"widget": "textarea", "group": _PAPERS},
     )
 
 
-async def update(scope: Scope, form: ParametersForm, version: int | None = None) -> Tenant:
-    """Replace the parameters. Conflict("changed") when `version` is not the stored one."""
-    before = scope.tenant["parameters"]
-    values = {**before, **form.model_dump()}
-    tenant: Tenant = await scope.db.tenants.update(scope.tenant_id, {"$set": {"parameters": values}}, version=version)
-    await audit.record(scope, "parameters.update", scope.tenant_id, before=before, after=values)
+def part_of(name: str) -> str:
+    """The key in PARTS of a parameter's part."""
+    extra: Any = ParametersForm.model_fields[name].json_schema_extra
+    return next(key for key, group in PARTS.items() if group == extra["group"])
+
+
+@cache
+def form_of(part: str) -> type[Form]:
+    """The form of one part: its parameters, as they stand in ParametersForm, side by side."""
+    fields: dict[str, Any] = {}
+    for name, field in ParametersForm.model_fields.items():
+        if part_of(name) == part:
+            mine, extra = copy.copy(field), field.json_schema_extra
+            mine.json_schema_extra = {key: value for key, value in dict(extra).items() if key != "group"}  # type: ignore[arg-type]
+            fields[name] = (field.annotation, mine)
+    return create_model(f"{part.title()}Form", __base__=Form, **fields)
+
+
+async def update(scope: Scope, form: BaseModel, version: int | None = None) -> Tenant:
+    """Set the parameters that are fields of the form: all, or those of a part.
+
+    Conflict("changed") when `version` is not the stored one; Invalid("currency") where that cannot be changed any more.
+    """
+    values = form.model_dump()
+
+    async def write(tx: Scope) -> Tenant:
+        before = (await tx.db.tenants.get(scope.tenant_id))["parameters"]
+        if values.get("currency", before["currency"]) != before["currency"] and await tx.db.ledger.count({}, limit=1):
+            raise Invalid({"currency": "has_entries"})
+        change = {"$set": {f"parameters.{name}": value for name, value in values.items()}}
+        tenant: Tenant = await tx.db.tenants.update(scope.tenant_id, change, version=version)
+        await audit.record(tx, "parameters.update", scope.tenant_id, before=before, after={**before, **values})
+        return tenant
+
+    tenant = await scope.transaction(write)
     await scope.changed("tenant", scope.tenant["slug"])
     return tenant
+
+
+def default_of(name: str) -> Any:
+    """What a parameter is by default; None for what is chosen at sign-up, and for lists of choices."""
+    field = ParametersForm.model_fields.get(name)
+    default = field.default if field and not field.is_required() else None
+    return None if isinstance(default, list) else default
+
+
+async def reset(scope: Scope, name: str) -> Tenant:
+    """Set one parameter to its default. NotFound for what has none."""
+    value = default_of(name)
+    if value is None:
+        raise NotFound()
+    return await update(scope, create_model("Reset", **{name: (Any, value)})())  # type: ignore[call-overload]
+
+
+async def changed_by(scope: Scope) -> dict[str, audit.Entry]:
+    """Parameter -> the entry of the log that changed it last, as far as that is not too long ago."""
+    entries = await scope.db.audit.find({"action": "parameters.update"}, limit=_SEEN)
+    last: dict[str, audit.Entry] = {}
+    for entry in entries:
+        for name in entry["changes"]:
+            last.setdefault(name, entry)
+    return last

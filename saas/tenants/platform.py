@@ -56,7 +56,8 @@ class Parameters(TypedDict):
     many before expiry, 0 none; `notice_quota`: what percentage of a quota is used when it is low, 0 never;
     `notice_balance`: minor units below which a balance is low. `legal_name` … `paper_footer`: what stands on receipts
     and invoices; `logo`: a row of logos, "" for none. `renew_hours`: how long before their end accounts renew by
-    themselves; `suspend_days`: after how many of suspension they close, 0 never.
+    themselves; `suspend_days`: after how many of suspension they close, 0 never. `second_factor`: whether those who
+    work here must have one.
     """
 
     system_name: str
@@ -82,6 +83,7 @@ class Parameters(TypedDict):
     logo: str
     renew_hours: int
     suspend_days: int
+    second_factor: bool
 
 
 class Tenant(TypedDict):
@@ -193,6 +195,7 @@ async def create_tenant(
             logo="",
             renew_hours=24,
             suspend_days=0,
+            second_factor=False,
         ),
         version=1,
         created_at=now,

@@ -56,6 +56,7 @@ Schedule = Every | Daily
 SCHEDULES: Final[Mapping[str, Schedule]] = {
     "activations": Every(5),
     "card_expiry": Daily(time(0, 5)),
+    "chain": Daily(time(3, 50)),
     "closings": Daily(time(9, 0)),
     "day_sums": Daily(time(0, 10)),
     "expired": Every(5),

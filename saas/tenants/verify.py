@@ -8,7 +8,7 @@ from typing import Any
 
 from saas.security import Unsealable
 from saas.store import Table
-from saas.tenants import ledger, nas
+from saas.tenants import chain, ledger, nas
 from saas.tenants.scope import SYSTEM, PlatformScope, Scope
 from saas.values import normal_username
 
@@ -27,6 +27,8 @@ async def verify(ps: PlatformScope) -> AsyncIterator[str]:
         for check in CHECKS:
             for sentence in await check(scope):
                 yield f"{owned['slug']}: {sentence}"
+    for sentence in await chain.faults(ps):
+        yield f"platform: {sentence}"
     async for event in _rows(ps.db.dead_events):
         yield f"accounting event {event['_id']} of {event['tenant_id'] or 'nobody'} was put aside: {event['error']}"
 
@@ -172,6 +174,7 @@ CHECKS: tuple[Check, ...] = (
     _numbers,
     _bulk_runs,
     ledger.differences,
+    chain.faults,
 )
 
 

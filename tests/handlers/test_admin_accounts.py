@@ -52,6 +52,7 @@ async def test_an_account_is_opened_and_its_card_is_shown_once(boss: Browser, ad
     page = text(await boss.get(place, **EN))
     for words in ("Can get online.", "card-1-pass", "vpn.example.com", "Copy all", "Print", "-¥60.00", "Monthly × 2"):
         assert words in page, words
+    assert 'src="data:image/svg+xml' in page
     again = text(await boss.get(place, **EN))
     assert "Can get online." in again and "card-1-pass" not in again
     account = await scope.db.accounts.one({"username": "card-1"})

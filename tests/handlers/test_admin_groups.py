@@ -65,6 +65,14 @@ async def test_the_list_shows_and_searches(owner: Browser, admin: str, scope: Sc
     assert "经理" in text(await owner.get(f"{admin}/groups"))
 
 
+async def test_its_page_shows_the_menu_that_its_members_have(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await group(scope, "Seeing", READ, Permission.NAS_READ)
+    page = text(await owner.get(f"{admin}/groups/{row['_id']}", Accept_Language="en"))
+    seen = page.partition("What its members see")[2].partition("Who is in it")[0]
+    assert "Plans" in seen and "NAS devices" in seen and "Home" in seen
+    assert "Operators" not in seen and "Payments" not in seen
+
+
 async def test_a_group_without_permissions_says_so(owner: Browser, admin: str, scope: Scope) -> None:
     row = await group(scope, "Bare")
     assert "No permission" in text(await owner.get(f"{admin}/groups/{row['_id']}", Accept_Language="en"))

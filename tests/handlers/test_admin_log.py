@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from tornado.httpclient import HTTPResponse
 
-from saas.tenants import plans
-from saas.tenants.scope import Scope
+from saas.permissions import Permission
+from saas.tenants import chain, operators, plans
+from saas.tenants.schedules import Occasion
+from saas.tenants.scope import PlatformScope, Scope
+from saas.values import utcnow
 from tests.browser import Browser, text
 from tests.world import Business
 
@@ -24,6 +28,11 @@ def scope(own: Business) -> Scope:
     return own.scope
 
 
+def listed(answer: HTTPResponse) -> str:
+    """The rows, without the filters above them."""
+    return text(answer).partition('<div id="list"')[2]
+
+
 async def test_who_did_what_when_and_from_where(boss: Browser, page: str, own: Business) -> None:
     shown = text(await boss.get(f"{page}?q=alice", **EN))
     for words in ("Opened an account", own.email, "192.0.2.1", "alice"):
@@ -32,9 +41,9 @@ async def test_who_did_what_when_and_from_where(boss: Browser, page: str, own: B
 
 async def test_the_log_is_searched_and_filtered(boss: Browser, page: str, scope: Scope) -> None:
     await plans.create(scope, plans.PlanForm(name="Logged plan", price=0))
-    found = text(await boss.get(f"{page}?q=Logged plan".replace(" ", "%20"), **EN))
+    found = listed(await boss.get(f"{page}?q=Logged plan".replace(" ", "%20"), **EN))
     assert "Added a plan" in found and "Opened an account" not in found
-    found = text(await boss.get(f"{page}?noun=plan", **EN))
+    found = listed(await boss.get(f"{page}?noun=plan", **EN))
     assert "Logged plan" in found and "Opened an account" not in found
     assert "Nothing matches." in text(await boss.get(f"{page}?until=2001-01-01", **EN))
     assert (await boss.get(f"{page}?noun=planet")).code == 400
@@ -61,5 +70,44 @@ async def test_no_secret_is_in_the_log(boss: Browser, page: str, scope: Scope) -
 
 async def test_the_export_holds_the_words(boss: Browser, page: str) -> None:
     head, *rows = text(await boss.get(f"{page}?q=alice&noun=account&format=csv", **EN)).splitlines()
-    assert head == "\ufeffTime,Who,As,From where,What,On what"
-    assert any(row.endswith(",192.0.2.1,Opened an account,alice") for row in rows)
+    assert head == "\ufeffTime,Who,As,From where,What,On what,What it changed,Number,Hash"
+    (row,) = [row for row in rows if ",192.0.2.1,Opened an account,alice," in row]
+    assert "Plan:  → Monthly" in row and "Password:  → •" in row
+
+
+async def test_it_is_filtered_by_who_and_what(boss: Browser, page: str, scope: Scope, own: Business) -> None:
+    plan = await plans.create(scope, plans.PlanForm(name="Filtered plan", price=0))
+    await plans.set_status(scope, plan["_id"], "retired")
+    found = listed(await boss.get(f"{page}?action=plan.retire", **EN))
+    assert "Filtered plan" in found and "Opened an account" not in found
+    assert "Filtered plan" in text(await boss.get(f"{page}?actor={own.email}&noun=plan", **EN))
+    assert "Nothing matches." in text(await boss.get(f"{page}?actor=bob&noun=plan", **EN))
+    for wrong in ("actor=nobody", "action=plan.paint"):
+        assert (await boss.get(f"{page}?{wrong}")).code == 400
+
+
+async def test_a_set_shows_what_came_and_what_went(boss: Browser, page: str, scope: Scope) -> None:
+    form = operators.GroupForm(name="Night", permissions=[Permission.PLANS_READ, Permission.NAS_READ])
+    group = await operators.create_group(scope, form)
+    form = operators.GroupForm(name="Night", permissions=[Permission.PLANS_READ, Permission.NAS_SECRET])
+    await operators.update_group(scope, group["_id"], form)
+    entry = await scope.db.audit.one({"target": group["_id"], "action": "group.update"})
+    shown = re.sub(r"\s+", " ", text(await boss.get(f"{page}/{entry['_id']}", **EN)))
+    assert "NAS device: View</del>" in shown and "NAS device: Show secrets</ins>" in shown
+    assert "1 as before" in shown and "Plan: View" not in shown
+
+
+async def test_the_page_says_how_the_chain_stands(boss: Browser, page: str, ps: PlatformScope, scope: Scope) -> None:
+    plan = await plans.create(scope, plans.PlanForm(name="Chained plan", price=0))
+    entry = await scope.db.audit.one({"target": plan["_id"]})
+    assert "Not yet" in text(await boss.get(f"{page}/{entry['_id']}", **EN))
+    while await chain.link_waiting(ps):
+        pass
+    assert "Fits the entry before it" in text(await boss.get(f"{page}/{entry['_id']}", **EN))
+    head = (await chain.state(scope)).head
+    assert head and head["hash"] in text(await boss.get(page, **EN))
+    now = utcnow()
+    await chain.check_due(scope, Occasion(now, now, now))
+    assert "Complete" in text(await boss.get(page, **EN))
+    await scope.db.audit_heads.update_one({"_id": scope.tenant_id}, {"$set": {"fault": 2}})
+    assert "entry number 2 was changed or removed" in text(await boss.get(page, **EN))

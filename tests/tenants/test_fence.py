@@ -124,6 +124,9 @@ async def test_the_log_and_the_ledger_cannot_be_altered(world: World) -> None:
             await table.update(rows[0]["_id"], {"$set": {"note": "forged"}})
         with pytest.raises(FenceError):
             await table.delete(rows[0]["_id"])
+        for change in ({"$set": {"seq": 1, "action": "forged"}}, {"$inc": {"seq": 1}}, {"$unset": {"hash": ""}}):
+            with pytest.raises(FenceError):
+                await table.update_one({"_id": rows[0]["_id"]}, change)
     assert {name for name, collection in COLLECTIONS.items() if collection.append_only} >= {"audit", "ledger"}
 
 

@@ -15,6 +15,7 @@ from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.messages import STATES
 from saas.handlers.routes import Menu, Route
+from saas.handlers.slips import slip
 from saas.handlers.verdicts import headline, rule_lines
 from saas.handlers.words import account_state, expiry
 from saas.i18n import N_
@@ -120,7 +121,7 @@ class Account(Handler):
             rules=rule_lines(self.reader, found, names),
             verdict=found,
             devices=names,
-            card=await self._card(account, plan),
+            slip=await slip(self, account, plan),
             deeds=await life.history(self.scope, id),
             next_plan_name=await self._plan_name(account["next_plan_id"]),
             closes=self._closes(account),
@@ -156,10 +157,6 @@ class Account(Handler):
         if account["status"] != "suspended" or not self.scope.tenant["parameters"]["suspend_days"]:
             return ""
         return closings.closing_day(self.scope, account, utcnow()).isoformat()
-
-    async def _card(self, account: accounts.Account, plan: plans.Plan) -> share.Card | None:
-        """What the subscriber needs, right after the account was opened or got a new password."""
-        return await share.take(self.scope, account, plan) if self.can("/accounts/{id}/password") else None
 
     async def _lists(self, account_id: str) -> dict[str, Any]:
         """The account's last sessions and entries, as far as the reader may see them."""
@@ -264,6 +261,16 @@ class ShowPassword(Handler):
         self.page("admin/accounts/secret.html", N_("Show the password"), account=account, password=password)
 
 
+class CardAgain(Handler):
+    """The share card once more, with the password as it is; the look is logged."""
+
+    async def post(self, id: str) -> None:
+        """Show it on the account's page. See accounts.reveal_password."""
+        await accounts.reveal_password(self.scope, id)
+        await share.offer(self.scope, id)
+        self.go(self.url("/accounts/{id}", id=id))
+
+
 _READ, _WRITE, _SECRET = Permission.ACCOUNTS_READ, Permission.ACCOUNTS_WRITE, Permission.ACCOUNTS_SECRET
 ROUTES = [
     Route("/accounts", Accounts, {"GET": _READ}, Menu("Subscribers", N_("Accounts"), "id", 20)),
@@ -271,5 +278,6 @@ ROUTES = [
     Route("/accounts/{id}/line", Line, {"GET": _WRITE, "POST": _WRITE}),
     Route("/accounts/{id}/release", Release, {"GET": _WRITE, "POST": _WRITE}),
     Route("/accounts/{id}/password", ChangePassword, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/accounts/{id}/card", CardAgain, {"POST": _SECRET}),
     Route("/accounts/{id}/secret", ShowPassword, {"GET": _SECRET, "POST": _SECRET}),
 ]

@@ -47,11 +47,13 @@ class GroupDetail(Handler):
         group = await operators.get_group(self.scope, id)
         people = await operators.listing(self.scope, ListQuery(filters={"group_id": id}, limit=SHOWN))
         names = await plans.names(self.scope) if group["plan_ids"] else {}
+        granted = frozenset(group["permissions"])
         self.page(
             "admin/groups/detail.html",
             group["name"],
             group=group,
-            granted=frozenset(group["permissions"]),
+            granted=granted,
+            seen=self.routes.menu(self.console.name, granted),
             sells=[(plan_id, names.get(plan_id, "")) for plan_id in group["plan_ids"]],
             people=people.rows,
         )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from saas.handlers.base import Handler
-from saas.handlers.changes import CHANGE_COLUMNS, change_lines
+from saas.handlers.changes import change_lines, changes_text
+from saas.handlers.forms import Choices
 from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.log_words import ACTIONS, ACTOR_KINDS, NOUNS
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import audit, nas, plans
+from saas.tenants import audit, chain, operators, platform
 from saas.tenants.paging import ListQuery, Page
+from saas.tenants.scope import SYSTEM
 
 COLUMNS = (
     Column(N_("Time"), "at", "moment", link="/log/{_id}"),
@@ -19,9 +24,13 @@ COLUMNS = (
     Column(N_("From where"), "address", "code"),
     Column(N_("What"), "action", words=ACTIONS, role="title"),
     Column(N_("On what"), lambda row: row["target_name"] or row["target"]),
+    Column(N_("What it changed"), "changed", role="export"),
+    Column(N_("Number"), lambda row: row["seq"] or None, role="export"),
+    Column(N_("Hash"), "hash", role="export"),
 )
-# What a tenant's own people act on.
-_NOUNS = {name: word for name, word in NOUNS.items() if name not in ("tenant", "cloud_account")}
+_STRANGE = ("tenant", "cloud_account", "pool")  # what only the platform's people act on
+_NOUNS = {name: word for name, word in NOUNS.items() if name not in _STRANGE}
+_ACTIONS = {name: word for name, word in ACTIONS.items() if name.partition(".")[0] not in _STRANGE}
 
 
 class Log(ListPage):
@@ -29,18 +38,35 @@ class Log(ListPage):
 
     title = N_("Operation log")
     search = N_("Operator, or the name of what was changed")
+    template = "admin/log/list.html"
     export = "operations"
     columns = COLUMNS
     filters = (
+        Filter("actor", N_("Who")),
         Filter("noun", N_("Kind of object"), tuple(_NOUNS.items())),
+        Filter("action", N_("What"), tuple(_ACTIONS.items())),
         Filter("since", N_("From"), widget="date"),
         Filter("until", N_("To"), widget="date"),
     )
     empty = N_("Nothing has been done yet.")
 
+    async def choices(self) -> Mapping[str, Choices]:
+        """Whoever works here; those who have left are found by the search."""
+        people = await operators.listing(self.scope, ListQuery(limit=1000))
+        names = [await platform.owner_email(self.ps, self.scope.tenant), *(row["login"] for row in people.rows)]
+        return {"actor": [(name, name) for name in (*names, SYSTEM.name)]}
+
     async def rows(self, query: ListQuery) -> Page:
-        """See audit.listing."""
-        return await audit.listing(self.scope, query)
+        """See audit.listing; the export has the changes in words."""
+        found = await audit.listing(self.scope, query)
+        if self.query("format") != "csv":
+            return found
+        names = await audit.names(self.scope, found.rows)
+        return Page([row | {"changed": changes_text(self.reader, row, names)} for row in found.rows], found.next)
+
+    async def extra(self) -> Mapping[str, Any]:
+        """Where the chain ends."""
+        return {"chain": await chain.state(self.scope)}
 
 
 class Entry(Handler):
@@ -49,14 +75,13 @@ class Entry(Handler):
     async def get(self, id: str) -> None:
         """The page."""
         entry = await audit.get(self.scope, id)
-        names = await plans.names(self.scope) | await nas.names(self.scope)
         self.page(
             "admin/log/detail.html",
             ACTIONS.get(entry["action"], entry["action"]),
             entry=entry,
             kinds=ACTOR_KINDS,
-            columns=CHANGE_COLUMNS,
-            changes=change_lines(self.reader, entry, names),
+            changes=change_lines(self.reader, entry, await audit.names(self.scope, [entry])),
+            holds=await chain.holds(self.scope, entry),
             list_title=Log.title,
         )
 

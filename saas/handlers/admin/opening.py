@@ -11,6 +11,7 @@ from saas.handlers.base import Handler
 from saas.handlers.forms import Choices, FormPage
 from saas.handlers.forms.shown import agreed, mark
 from saas.handlers.routes import Menu, Route
+from saas.handlers.slips import slip
 from saas.handlers.words import expiry
 from saas.i18n import N_
 from saas.permissions import Permission
@@ -32,7 +33,20 @@ class QuickOpen(FormPage):
     async def initial(self) -> Mapping[str, Any]:
         """A password, and the plan where there is no choice."""
         sold = await plans.for_sale(self.scope)
-        return {"password": security.new_secret(10), "plan_id": sold[0]["_id"] if len(sold) == 1 else ""}
+        former = await self._former()
+        chosen = former["plan_id"] if former else sold[0]["_id"] if len(sold) == 1 else ""
+        return {"password": security.new_secret(10), "plan_id": chosen}
+
+    async def _former(self) -> accounts.Account | None:
+        """The account that was opened just before, if this is the next one. NotFound."""
+        former_id = self.query("after")
+        return await accounts.get(self.scope, former_id) if former_id else None
+
+    async def extra(self) -> Mapping[str, Any]:
+        """The share card of the account before."""
+        former = await self._former()
+        plan = await plans.get(self.scope, former["plan_id"]) if former else None
+        return {"former": former, "slip": await slip(self, former, plan) if former and plan else None}
 
     async def choices(self) -> Mapping[str, Choices]:
         """The plans on sale, with their prices."""
@@ -44,6 +58,8 @@ class QuickOpen(FormPage):
         expected = agreed(self.body(), _priced(form.plan_id, form.units, form.opens))
         account, _ = await accounts.quick_open(self.scope, form, self.attempt, expected)
         await share.offer(self.scope, account["_id"])
+        if self.get_body_argument("_next", ""):
+            return self.url("/accounts/open", after=account["_id"])
         return self.url("/accounts/{id}", id=account["_id"])
 
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.handlers.base import Handler
+from saas.handlers.browsers import browser_name
 from saas.handlers.columns import Column
 from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import operators, plans, platform
+from saas.tenants import factors, operators, plans, platform
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 
@@ -82,6 +83,9 @@ class OperatorDetail(Handler):
             states=STATES,
             group=group,
             granted=frozenset(group["permissions"]),
+            factor=await factors.get(self.ps, id),
+            sessions=await operators.sessions(self.scope, id),
+            browser_name=browser_name,
             sells=[(plan_id, names.get(plan_id, "")) for plan_id in sold],
             login_address=f"{self.request.protocol}://{self.request.host}/t/{self.scope.tenant['slug']}/login",
         )
@@ -147,11 +151,44 @@ class OperatorDelete(ConfirmPage):
         return self.url("/operators")
 
 
+class OperatorFactor(ConfirmPage):
+    """Take an operator's second factor away."""
+
+    title = N_("Reset the second factor?")
+    text = N_(
+        "For who has lost both the app and the recovery codes. He is logged out everywhere, and the password alone "
+        "lets in until a new one is set up. The owner of this system is told by mail."
+    )
+    submit = N_("Reset it")
+    saved = N_("The second factor is reset.")
+    back = "/operators/{id}"
+
+    async def subject(self) -> str:
+        """The operator's account."""
+        return (await operators.get(self.scope, self.part("id")))["login"]
+
+    async def act(self) -> str:
+        """See factors.reset."""
+        await factors.reset(self.scope, self.part("id"))
+        return self.url(self.back, id=self.part("id"))
+
+
+class OperatorSignOut(Handler):
+    """Log an operator out everywhere."""
+
+    async def post(self, id: str) -> None:
+        """See operators.end_sessions."""
+        await operators.end_sessions(self.scope, id)
+        self.done(self.url("/operators/{id}", id=id), N_("Logged out there."))
+
+
 _READ, _WRITE = Permission.OPERATORS_READ, Permission.OPERATORS_WRITE
 ROUTES = [
     Route("/operators", OperatorList, {"GET": _READ}, Menu("System", N_("Operators"), "user-cog", 10)),
     Route("/operators/new", OperatorNew, {"GET": _WRITE, "POST": _WRITE}),
     Route("/operators/{id}", OperatorDetail, {"GET": _READ}),
     Route("/operators/{id}/edit", OperatorEdit, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/operators/{id}/factor", OperatorFactor, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/operators/{id}/sign-out", OperatorSignOut, {"POST": _WRITE}),
     Route("/operators/{id}/delete", OperatorDelete, {"GET": _WRITE, "POST": _WRITE}),
 ]

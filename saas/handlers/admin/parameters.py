@@ -1,24 +1,73 @@
-"""Parameters: what a tenant sets for itself."""
+"""Parameters: what a tenant sets for itself. All at a glance, searched; changed part by part, or set to default."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
+from pydantic import BaseModel
+
+from saas.handlers.base import Handler
+from saas.handlers.changes import value_text
 from saas.handlers.forms import Choices, FormPage
+from saas.handlers.forms.fields import describe
 from saas.handlers.routes import Menu, Route
 from saas.i18n import LANGUAGES, N_
 from saas.permissions import Permission
-from saas.tenants import parameters
+from saas.tenants import audit, parameters
 
 
-class Parameters(FormPage):
-    """Every parameter with its effect; read only for who may not change them."""
+class Row(NamedTuple):
+    """A parameter as it is read: texts, who changed it last, whether it can be set to its default."""
 
-    form = parameters.ParametersForm
-    title = N_("Parameters")
+    name: str
+    title: str
+    effect: str
+    value: str
+    default: str | None
+    entry: audit.Entry | None
+    resettable: bool
+
+
+class Parameters(Handler):
+    """Every parameter with its effect, default and value, and who changed it. `?q=` searches."""
+
+    async def get(self) -> None:
+        """The page."""
+        asked = self.query("q").strip()[:64]
+        rows = list(self._rows(await parameters.changed_by(self.scope)))
+        found = [row for row in rows if asked.lower() in f"{row.title} {row.effect} {row.name}".lower()]
+        parts = [
+            (key, title, [row for row in found if parameters.part_of(row.name) == key])
+            for key, title in parameters.PARTS.items()
+        ]
+        self.page("admin/parameters/list.html", N_("Parameters"), asked=asked, parts=[p for p in parts if p[2]])
+
+    def _rows(self, changed: Mapping[str, audit.Entry]) -> Iterator[Row]:
+        form, stored = parameters.ParametersForm, self.scope.tenant["parameters"]
+        for info in describe(form):
+            value, default = stored[info.name], parameters.default_of(info.name)
+            yield Row(
+                name=info.name,
+                title=self.reader(info.title),
+                effect=self.reader(info.help),
+                value=value_text(self.reader, form, info.name, value),
+                default=None if default is None else value_text(self.reader, form, info.name, default),
+                entry=changed.get(info.name),
+                resettable=default not in (None, value),
+            )
+
+
+class _Part(FormPage):
+    key: str
     template = "admin/parameters/form.html"
     saved = N_("The parameters are saved.")
+    back = "/parameters"
+
+    @property
+    def model(self) -> type[BaseModel]:
+        """The form of the part."""
+        return parameters.form_of(self.key)
 
     async def initial(self) -> Mapping[str, Any]:
         """The parameters as they are."""
@@ -29,13 +78,63 @@ class Parameters(FormPage):
         """Languages by their own names, and time zones."""
         return {"locale": tuple(LANGUAGES.items()), "timezone": [(zone, zone) for zone in parameters.zones()]}
 
-    async def save(self, form: parameters.ParametersForm) -> str:
+    async def save(self, form: BaseModel) -> str:
         """Replace them, unless someone else did."""
         await parameters.update(self.scope, form, self.version)
         return self.url("/parameters")
 
 
+class System(_Part):
+    """Name, language, time zone, currency."""
+
+    key, title = "system", parameters.PARTS["system"]
+
+
+class Sessions(_Part):
+    """What devices are told."""
+
+    key, title = "sessions", parameters.PARTS["sessions"]
+
+
+class Security(_Part):
+    """Passwords and second factors."""
+
+    key, title = "security", parameters.PARTS["security"]
+
+
+class Life(_Part):
+    """What time does to accounts."""
+
+    key, title = "life", parameters.PARTS["life"]
+
+
+class Notices(_Part):
+    """What members are told."""
+
+    key, title = "notices", parameters.PARTS["notices"]
+
+
+class Papers(_Part):
+    """What stands on receipts and invoices."""
+
+    key, title = "papers", parameters.PARTS["papers"]
+
+
+class Reset(Handler):
+    """Set one parameter to its default."""
+
+    async def post(self) -> None:
+        """See parameters.reset."""
+        await parameters.reset(self.scope, self.get_body_argument("name", ""))
+        self.done(self.url("/parameters"), N_("It is at its default again."))
+
+
 _READ, _WRITE = Permission.PARAMETERS_READ, Permission.PARAMETERS_WRITE
 ROUTES = [
-    Route("/parameters", Parameters, {"GET": _READ, "POST": _WRITE}, Menu("System", N_("Parameters"), "settings", 40)),
+    Route("/parameters", Parameters, {"GET": _READ}, Menu("System", N_("Parameters"), "settings", 40)),
+    *(
+        Route(f"/parameters/{page.key}", page, {"GET": _WRITE, "POST": _WRITE})
+        for page in (System, Sessions, Security, Life, Notices, Papers)
+    ),
+    Route("/parameters/reset", Reset, {"POST": _WRITE}),
 ]

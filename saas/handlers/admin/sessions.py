@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saas.handlers.base import Handler
+from saas.handlers.causes import TERMINATE_CAUSES
 from saas.handlers.columns import Column, Row
 from saas.handlers.disconnects import KINDS, kind_of, outcome
 from saas.handlers.forms import Choices
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.routes import Menu, Route
-from saas.handlers.words import SESSION_FLAGS, START_SOURCES, STOP_SOURCES, TERMINATE_CAUSES
+from saas.handlers.words import SESSION_FLAGS, START_SOURCES, STOP_SOURCES
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import disconnects, nas, sessions

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from saas.handlers.admin.log import COLUMNS
 from saas.handlers.base import Handler
-from saas.handlers.changes import CHANGE_COLUMNS, change_lines
+from saas.handlers.changes import change_lines, changes_text
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.log_words import ACTIONS, ACTOR_KINDS, NOUNS
 from saas.handlers.routes import SIGNED_IN, Menu, Route
 from saas.i18n import N_
-from saas.tenants import audit
+from saas.tenants import audit, chain
 from saas.tenants.paging import ListQuery, Page
 
 
@@ -20,12 +23,18 @@ class Log(ListPage):
     search = N_("Who, or the name of what was changed")
     export = "platform-log"
     columns = COLUMNS
+    template = "admin/log/list.html"
     filters = (Filter("noun", N_("Kind of object"), tuple((n, NOUNS[n]) for n in ("tenant", "pool", "cloud_account"))),)
     empty = N_("Nothing has been done yet.")
 
     async def rows(self, query: ListQuery) -> Page:
         """See audit.platform_listing."""
-        return await audit.platform_listing(self.ps, query)
+        found = await audit.platform_listing(self.ps, query)
+        return Page([row | {"changed": changes_text(self.reader, row, {})} for row in found.rows], found.next)
+
+    async def extra(self) -> Mapping[str, Any]:
+        """Where the chain ends."""
+        return {"chain": await chain.state(self.ps)}
 
 
 class Entry(Handler):
@@ -39,8 +48,8 @@ class Entry(Handler):
             ACTIONS.get(entry["action"], entry["action"]),
             entry=entry,
             kinds=ACTOR_KINDS,
-            columns=CHANGE_COLUMNS,
             changes=change_lines(self.reader, entry, {}),
+            holds=await chain.holds(self.ps, entry),
             list_title=Log.title,
         )
 

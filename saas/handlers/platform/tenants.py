@@ -13,7 +13,7 @@ from saas.handlers.messages import STATES
 from saas.handlers.reports import ENGINE_COLUMNS, engine_rows, ports_text
 from saas.handlers.routes import SIGNED_IN, Menu, Route
 from saas.i18n import N_
-from saas.tenants import engines, moves, platform, pools
+from saas.tenants import engines, factors, moves, platform, pools
 from saas.tenants.paging import ListQuery, Page
 from saas.values import utcnow
 
@@ -60,6 +60,7 @@ class Tenant(Handler):
             tier=platform.TIERS[tenant["tier"]],
             states=_STATES,
             owner=await platform.owner_of(self.ps, tenant),
+            factor=await factors.get(self.ps, tenant["owner_id"]),
             used=await platform.usage(self.ps.enter(tenant, self.ps.actor)),
             engines=engine_rows(self.reader, await engines.listing(self.ps.enter(tenant, self.ps.actor))),
             columns=ENGINE_COLUMNS,
@@ -100,6 +101,30 @@ class Resume(_Status):
     submit = N_("Let it run")
     saved = N_("The tenant runs again.")
     status = "active"
+
+
+class OwnerFactor(ConfirmPage):
+    """Take the owner's second factor away."""
+
+    title = N_("Reset the owner's second factor?")
+    text = N_(
+        "Only for who has proven to be the owner: the password alone lets in until a new one is set up. All sessions "
+        "end, and the owner is told by mail."
+    )
+    submit = N_("Reset it")
+    saved = N_("The second factor is reset.")
+    back = "/tenants/{id}"
+    typed = True
+
+    async def subject(self) -> str:
+        """The tenant's short name."""
+        return (await platform.get(self.ps, self.part("id")))["slug"]
+
+    async def act(self) -> str:
+        """See factors.reset_owner."""
+        tenant = await platform.get(self.ps, self.part("id"))
+        await factors.reset_owner(self.ps, tenant["owner_id"])
+        return self.url(self.back, id=tenant["_id"])
 
 
 class Move(FormPage):
@@ -159,6 +184,7 @@ ROUTES = [
     Route("/tenants/{id}", Tenant, {"GET": SIGNED_IN}),
     Route("/tenants/{id}/stop", Stop, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     Route("/tenants/{id}/resume", Resume, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
+    Route("/tenants/{id}/factor", OwnerFactor, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     Route("/tenants/{id}/move", Move, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
     Route("/tenants/{id}/move/end", EndMove, {"GET": SIGNED_IN, "POST": SIGNED_IN}),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from saas.errors import NotFound
 from saas.handlers import auth
@@ -11,18 +12,34 @@ from saas.handlers.base import Handler, local_path
 from saas.handlers.forms import FormPage
 from saas.handlers.routes import PUBLIC, SIGNED_IN, Route
 from saas.i18n import N_
-from saas.tenants import login, platform
+from saas.tenants import factors, login, platform
 from saas.tenants.scope import PlatformScope
 
+HELD = "held"  # the cookie of a log-in that waits for its code
 
-class CloudLogin(FormPage):
+
+class _Door(FormPage):
+    submit = N_("Log in")
+    saved = ""
+
+    async def opened(self, session: login.Session) -> str:
+        """Open a session; where it leads."""
+        await auth.sign_in(self, session)
+        home = f"/t/{self.tenant['slug']}/admin" if self.tenant else await home_of(self.ps, session)
+        return self.wanted(home)
+
+    def wanted(self, home: str) -> str:
+        """The page that sent the reader here, else `home`."""
+        asked = local_path(self.query("next", "/"))
+        return asked if asked != "/" else home
+
+
+class CloudLogin(_Door):
     """A cloud account or the platform's staff, by e-mail address."""
 
     form = login.LoginForm
     title = N_("Log in")
     template = "public/login.html"
-    submit = N_("Log in")
-    saved = ""
 
     async def extra(self) -> Mapping[str, Any]:
         """Where the form posts to: the wanted page travels along."""
@@ -30,14 +47,16 @@ class CloudLogin(FormPage):
 
     async def save(self, form: login.LoginForm) -> str:
         """Check, open a session, go on."""
-        session = await login.cloud(self.ps, form, self.address)
-        await auth.sign_in(self, session)
-        return self.wanted(await home_of(self.ps, session))
+        return await self.enter(await login.cloud(self.ps, form, self.address))
 
-    def wanted(self, home: str) -> str:
-        """The page that sent the reader here, else `home`."""
-        asked = local_path(self.query("next", "/"))
-        return asked if asked != "/" else home
+    async def enter(self, session: login.Session) -> str:
+        """Open a session and go on, or ask for the second factor first."""
+        token = await factors.hold(self.ps, session)
+        if token:
+            self.keep(HELD, token, days=None)
+            asked = {"next": self.query("next")} if self.query("next") else {}
+            return f"{self.request.path}/code" + (f"?{urlencode(asked)}" if asked else "")
+        return await self.opened(session)
 
 
 class OperatorLogin(CloudLogin):
@@ -47,9 +66,32 @@ class OperatorLogin(CloudLogin):
         """Check, open a session, go on."""
         if self.tenant is None:
             raise NotFound()
-        slug = self.tenant["slug"]
-        await auth.sign_in(self, await login.operator(self.ps, slug, form, self.address))
-        return self.wanted(f"/t/{slug}/admin")
+        return await self.enter(await login.operator(self.ps, self.tenant["slug"], form, self.address))
+
+
+class SecondFactor(_Door):
+    """The code, for those who have a second factor."""
+
+    form = factors.CodeForm
+    title = N_("Second factor")
+    template = "public/code.html"
+
+    async def get(self, **parts: str) -> None:
+        """The form; whoever has not given a password begins there."""
+        if self.get_cookie(HELD, ""):
+            await super().get(**parts)
+        else:
+            self.go(self.request.path.removesuffix("/code"))
+
+    async def extra(self) -> Mapping[str, Any]:
+        """Where the form posts to, and where one begins anew."""
+        return {"action": self.request.uri, "again": self.request.path.removesuffix("/code")}
+
+    async def save(self, form: factors.CodeForm) -> str:
+        """Check the code, open the session, go on."""
+        session = await factors.admit(self.ps, self.get_cookie(HELD, "") or "", form.code, self.address)
+        self.clear_cookie(HELD)
+        return await self.opened(session)
 
 
 class Tenants(Handler):
@@ -98,7 +140,9 @@ class OperatorDoor(Handler):
 
 ROUTES = [
     Route("/login", CloudLogin, {"GET": PUBLIC, "POST": PUBLIC}),
+    Route("/login/code", SecondFactor, {"GET": PUBLIC, "POST": PUBLIC}),
     Route("/t/{tenant}/login", OperatorLogin, {"GET": PUBLIC, "POST": PUBLIC}),
+    Route("/t/{tenant}/login/code", SecondFactor, {"GET": PUBLIC, "POST": PUBLIC}),
     Route("/t/{tenant}", OperatorDoor, {"GET": PUBLIC}),
     Route("/tenants", Tenants, {"GET": SIGNED_IN}),
     Route("/logout", Logout, {"POST": PUBLIC}),
