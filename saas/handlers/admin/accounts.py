@@ -64,7 +64,9 @@ class Accounts(ListPage):
     filters = (
         Filter("status", N_("Status"), tuple((name, STATES[name][0]) for name in _STATUS)),
         Filter("plan_id", N_("Plan")),
+        Filter("expires", N_("Expires"), tuple(accounts.ENDS.items())),
         Filter("renews", N_("Automatic renewal"), RENEWAL),
+        Filter("since", N_("Opened from"), widget="date"),
     )
     empty = N_("No accounts yet.")
     create = ("/accounts/open", N_("Quick open"))
