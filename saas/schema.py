@@ -251,6 +251,9 @@ COLLECTIONS: dict[str, Collection] = {
             "stale_at_1",
         ),
     ),
+    "online_counts": Collection(
+        _TENANT, (Index(_up("tenant_id", "day"), unique=True), Index(_up("at"), expire_after=40 * 86400))
+    ),
     "day_sums": Collection(_TENANT, (Index(_up("tenant_id", "day"), unique=True),)),
     "notices": Collection(
         _TENANT_MEMBER,

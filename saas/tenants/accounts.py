@@ -257,12 +257,14 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
 
 
 def matching(scope: Scope, q: str, filters: Mapping[str, str]) -> dict[str, Any]:
-    """What a list of accounts shows. Filters are FILTERS: `expires` a key of ENDS, `since` the day from which on they
-    were opened. `q`: the beginning of a user name, a name, its initials, or a mobile.
+    """What a list of accounts shows. Filters are FILTERS: `status` may be "open" (not closed), `expires` is a key of
+    ENDS, `since` the day from which on they were opened. `q`: how a user name, a name, its initials or a mobile begins.
     """
     chosen: dict[str, Any] = {name: filters[name] for name in FILTERS if filters.get(name)}
     if "renews" in chosen:
         chosen["renews"] = chosen["renews"] == "yes"
+    if chosen.get("status") == "open":
+        chosen |= platform.NOT_CLOSED
     if ends := chosen.pop("expires", ""):
         chosen["expires_at"] = ending(ends, utcnow())
     if chosen.pop("since", ""):

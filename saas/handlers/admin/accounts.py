@@ -62,7 +62,7 @@ class Accounts(ListPage):
         Column(N_("Opened"), "created_at", "day", role="minor"),
     )
     filters = (
-        Filter("status", N_("Status"), tuple((name, STATES[name][0]) for name in _STATUS)),
+        Filter("status", N_("Status"), (*((name, STATES[name][0]) for name in _STATUS), ("open", N_("Not closed")))),
         Filter("plan_id", N_("Plan")),
         Filter("expires", N_("Expires"), tuple(accounts.ENDS.items())),
         Filter("renews", N_("Automatic renewal"), RENEWAL),
