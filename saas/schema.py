@@ -202,6 +202,10 @@ COLLECTIONS: dict[str, Collection] = {
     ),
     "counters": Collection(_TENANT),  # the last number of each series
     "logos": Collection(_TENANT, (Index(_newest("tenant_id")),), append_only=True),
+    "views": Collection(
+        _TENANT,
+        (Index(_up("tenant_id", "list", "owner", "name"), unique=True), Index(_newest("tenant_id", "list", "shared"))),
+    ),
     "proofs": Collection(_TENANT, (Index(_newest("tenant_id")), Index(_up("at"), expire_after=400 * 86400))),
     "deeds": Collection(
         _TENANT_MEMBER,

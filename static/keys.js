@@ -11,7 +11,7 @@
   }
 
   // Hits are those of the box only if they were asked for with what stands there.
-  function current(form) {
+  function answered(form) {
     const found = form.querySelector("#found");
     return found && found.dataset.for === form.elements.q.value.trim();
   }
@@ -40,7 +40,7 @@
     if (event.key === "ArrowDown" && all.length) choose(form, (place + 1) % all.length);
     else if (event.key === "ArrowUp" && all.length) choose(form, (place + all.length - 1) % all.length);
     else if (event.key === "Escape") event.target.blur();
-    else if (event.key === "Enter" && all.length && current(form)) open(all[Math.max(place, 0)], form);
+    else if (event.key === "Enter" && all.length && answered(form)) open(all[Math.max(place, 0)], form);
     else return;
     event.preventDefault();
   }
@@ -52,13 +52,47 @@
     box.select();
   }
 
+  // the rows of a list
+
+  let current = -1;
+
+  function rows() {
+    return [...document.querySelectorAll("#list tbody tr")];
+  }
+
+  function mark(place) {
+    const all = rows();
+    current = Math.min(Math.max(place, -1), all.length - 1);
+    all.forEach((row, number) => row.classList.toggle("op-current", number === current));
+    if (all[current]) all[current].scrollIntoView({ block: "nearest" });
+  }
+
+  function act(selector) {
+    const part = rows()[current]?.querySelector(selector);
+    if (part) part.click();
+    return Boolean(part);
+  }
+
+  const KEYS = {
+    "/": () => (seek(), true),
+    "?": () => (document.getElementById("keys")?.showModal(), true),
+    j: () => (mark(current + 1), true),
+    k: () => (mark(Math.max(current - 1, 0)), true),
+    x: () => act(".op-pick input"),
+    Enter: () => act(".op-card-title a, a"),
+  };
+
   document.addEventListener("keydown", (event) => {
     if (event.target.id === "find") return onBoxKey(event);
-    const slash = event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey && !typing(event.target);
-    if (slash || (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey))) {
+    const modified = event.ctrlKey || event.metaKey || event.altKey;
+    if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      seek();
+      return seek();
     }
+    const busy = typing(event.target) || document.querySelector("dialog[open]");
+    const pressed = event.key === "Enter" && event.target.closest("a, button, summary, input");
+    if (modified || busy || pressed || !KEYS[event.key]) return;
+    if (KEYS[event.key]()) event.preventDefault();
   });
   document.addEventListener("click", (event) => {
     const hit = event.target.closest("[data-find] .op-hit[data-fill]");
@@ -67,6 +101,7 @@
     open(hit, hit.closest("form"));
   });
   document.addEventListener("htmx:after:swap", (event) => {
+    if (current >= 0) mark(current); // a list that draws itself anew
     const target = event.detail.ctx.target;
     const form = target instanceof Element && target.closest("[data-find]");
     if (!form) return;

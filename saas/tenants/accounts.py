@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal, NotRequired
@@ -276,6 +276,14 @@ def matching(scope: Scope, q: str, filters: Mapping[str, str]) -> dict[str, Any]
 def ending(ends: str, now: datetime) -> dict[str, datetime]:
     """The bounds of `expires_at` that a key of ENDS stands for; both are given: not every server needs only one."""
     return {"$gte": from_epoch(0), "$lt": now} if ends == "past" else {"$gte": now, "$lt": now + _WEEK}
+
+
+async def counts(scope: Scope, member_ids: Sequence[str]) -> dict[str, int]:
+    """How many accounts each of some members has; those without any are left out."""
+    match = {"member_id": {"$in": list(member_ids)}}
+    group = {"$group": {"_id": "$member_id", "n": {"$sum": 1}}}
+    rows = await scope.db.accounts.aggregate([{"$match": match}, group]) if member_ids else []
+    return {row["_id"]: int(row["n"]) for row in rows}
 
 
 async def usernames(scope: Scope, ids: set[str]) -> dict[str, str]:

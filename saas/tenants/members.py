@@ -131,6 +131,12 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     return await page(scope.db.members, starts_with(query.q) if query.q else {}, query)
 
 
+async def balances(scope: Scope, ids: set[str]) -> dict[str, int]:
+    """Id -> balance of some members, in one query."""
+    found = await scope.db.members.among(ids, ["balance"])
+    return {member_id: row["balance"] for member_id, row in found.items()}
+
+
 async def logins(scope: Scope, ids: set[str]) -> dict[str, str]:
     """Id -> login of some members, in one query."""
     found = await scope.db.members.among(ids, ["login"])
