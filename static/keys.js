@@ -95,10 +95,12 @@
     if (KEYS[event.key]()) event.preventDefault();
   });
   document.addEventListener("click", (event) => {
-    const hit = event.target.closest("[data-find] .op-hit[data-fill]");
-    if (!hit) return;
+    const hit = event.target.closest("[data-fill]");
+    const form = document.querySelector("[data-find]");
+    if (!hit || !form) return;
     event.preventDefault();
-    open(hit, hit.closest("form"));
+    hit.closest("details")?.removeAttribute("open");
+    open(hit, form);
   });
   document.addEventListener("htmx:after:swap", (event) => {
     if (current >= 0) mark(current); // a list that draws itself anew

@@ -264,7 +264,7 @@ def matching(scope: Scope, q: str, filters: Mapping[str, str]) -> dict[str, Any]
     if "renews" in chosen:
         chosen["renews"] = chosen["renews"] == "yes"
     if chosen.get("status") == "open":
-        chosen |= platform.NOT_CLOSED
+        chosen["status"] = {"$in": list(platform.NOT_CLOSED)}
     if ends := chosen.pop("expires", ""):
         chosen["expires_at"] = ending(ends, utcnow())
     if chosen.pop("since", ""):

@@ -1,16 +1,18 @@
 """What an operator sees first: today's figures, what ends soon, what has gone wrong, and the curves of the last days.
 
 Nothing here takes longer the more history there is. Counts stop at COUNTED, sums are of today alone, and what is drawn
-of the days before was reckoned by jobs (sums.py, `count_online`). The figures are kept for some seconds, with the
-moment at which they were true, so that ten people who look cost no more than one.
+of the days before was reckoned by jobs (sums.py, `count_online`). The figures are kept with the moment at which they
+were true, and counted anew behind whoever looks: nobody waits for that, and ten people cost no more than one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any, Final, TypedDict
 from zoneinfo import ZoneInfo
 
@@ -22,12 +24,15 @@ from saas.values import first_id, from_epoch, new_id, utcnow
 
 COUNTED: Final = 10_000  # nothing is counted further than this
 DAYS: Final = 30  # of which curves are drawn
-_KEPT = 20  # seconds that figures are good for
+_GOOD = 10  # seconds after which figures are counted anew, behind the back of whoever asks for them
+_KEPT = 120  # seconds after which whoever asks waits for that
 _SHOWN = 5  # accounts that end next, and so on
 _DEVICES = 200  # that are looked at for silence
 _QUIET = timedelta(minutes=15)  # at least, before a device is called silent
 _RECENT = timedelta(days=1)
 _ONLINE_MOST = 1_000_000  # sessions that a sample counts
+_counting: dict[str, asyncio.Task[Figures]] = {}  # of which tenants this process counts figures anew
+log = logging.getLogger(__name__)
 
 
 class Figures(TypedDict):
@@ -82,13 +87,26 @@ class Curves:
 
 
 async def figures(scope: Scope) -> Figures:
-    """The tenant a moment ago; of today, also in the first second of a day."""
+    """The tenant a moment ago, at most two minutes; of today, also in the first second of a day."""
     kept: Figures | None = await scope.kv.get("figures")
-    if kept and kept["day"] == _today(scope).isoformat():
-        return kept
+    if kept is None or kept["day"] != _today(scope).isoformat():
+        return await _recount(scope)
+    if utcnow().timestamp() - kept["at"] > _GOOD and scope.tenant_id not in _counting:
+        _counting[scope.tenant_id] = asyncio.create_task(_recount(scope))
+        _counting[scope.tenant_id].add_done_callback(partial(_counted, scope.tenant_id))
+    return kept
+
+
+async def _recount(scope: Scope) -> Figures:
     found = await _count(scope)
     await scope.kv.put("figures", found, _KEPT)
     return found
+
+
+def _counted(tenant_id: str, task: asyncio.Task[Figures]) -> None:
+    del _counting[tenant_id]
+    if not task.cancelled() and (error := task.exception()):
+        log.warning("the figures of tenant %s are not counted: %s", tenant_id, error)
 
 
 async def beginnings(scope: Scope) -> Beginnings | None:

@@ -22,7 +22,7 @@ from saas.values import new_id, utcnow
 
 SHARED_POOL = "shared"
 FIRST_OWNER = "platform@example.com"  # who is made when no other is named
-NOT_CLOSED: dict[str, Any] = {"status": {"$in": ["normal", "pending", "suspended"]}}  # of accounts
+NOT_CLOSED = ("normal", "pending", "suspended")  # states of accounts
 _RESERVED = {"admin", "api", "openpns", "platform", "static", "system", "www"}
 
 _PRESET_NAMES = {
@@ -269,8 +269,9 @@ async def check_tier(scope: Scope, noun: str) -> None:
 
 async def used(scope: Scope, noun: str, limit: int = 10_000) -> int:
     """How many the tenant has of what its tier limits, counted up to `limit`."""
-    filter = NOT_CLOSED if noun == "accounts" else {}
-    return await getattr(scope.db, noun).count(filter, limit=limit)
+    filters = [{"status": status} for status in NOT_CLOSED] if noun == "accounts" else [{}]
+    table = getattr(scope.db, noun)
+    return min(limit, sum([await table.count(filter, limit=limit) for filter in filters]))
 
 
 async def usage(scope: Scope) -> dict[str, int]:

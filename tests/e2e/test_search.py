@@ -78,6 +78,19 @@ async def test_arrows_choose_and_a_command_goes_on(open_page: OpenPage, site: st
     await page.wait_for_url("**/members/**")
 
 
+async def test_taking_money_begins_in_the_top_bar(open_page: OpenPage, site: str, token: str, shop: Business) -> None:
+    page = await open_page(width=1440, language="en")
+    await enter(page, site, token)
+    await page.goto(f"/t/{shop.slug}/admin/plans")
+    await page.click("[aria-label='New']")
+    await page.click(".op-quick a:has-text('Take money')")
+    await expect(page.locator("#find")).to_be_focused()
+    await page.keyboard.type("zs")
+    await expect(page.locator("#found-below .op-hit").first).to_contain_text("zhangs01")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/top-up")
+
+
 async def test_without_scripts_it_is_a_form(open_page: OpenPage, site: str, token: str, shop: Business) -> None:
     page = await open_page(width=390, language="en", scripts=False)
     await enter(page, site, token)

@@ -24,6 +24,17 @@ async def test_figures_are_kept_for_a_moment_and_tell_of_when(world: World) -> N
     assert (await overview.figures(world.zeta.scope))["income"] == 3000
 
 
+async def test_old_figures_are_shown_while_new_ones_are_counted(world: World) -> None:
+    scope, member_id = world.acme.scope, world.acme.account["member_id"]
+    old = await overview.figures(scope) | {"at": utcnow().timestamp() - 60}
+    await scope.kv.put("figures", old, 60)
+    await ledger.post(scope, "payment", 700, key="p1", member_id=member_id, method="cash")
+    assert [await overview.figures(scope) for _ in range(2)] == [old, old]
+    await overview._counting[scope.tenant_id]
+    assert (await overview.figures(scope))["income"] == 3700
+    assert scope.tenant_id not in overview._counting
+
+
 async def test_a_new_day_begins_with_nothing_in_its_first_second(
     ps: PlatformScope, monkeypatch: pytest.MonkeyPatch
 ) -> None:
