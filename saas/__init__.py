@@ -23,6 +23,7 @@ The map of the house; a new file goes where its sentence is.
     certs.py        X.509 certificates: the second door to cryptography
     images.py       the only door to pictures that somebody uploads
     pdf.py          the only door to PDF
+    pinyin.py       the only door to pypinyin: letters that stand for Chinese names
     qr.py           the only door to QR codes
     totp.py         the only door to one-time codes by time
     outbound.py     the only door to foreign servers: mail, webhooks, host names

@@ -95,6 +95,10 @@ class Reader:
         """2026-11-23 23:59 in the reader's zone."""
         return self.local(moment).strftime("%Y-%m-%d %H:%M")
 
+    def clock(self, moment: datetime) -> str:
+        """23:59:59 in the reader's zone."""
+        return self.local(moment).strftime("%H:%M:%S")
+
     def day(self, moment: date) -> str:
         """2026-11-23 in the reader's zone; a plain date stays what it is."""
         return (self.local(moment) if isinstance(moment, datetime) else moment).strftime("%Y-%m-%d")

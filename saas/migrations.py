@@ -7,13 +7,15 @@ edit or remove one that was released.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from saas import pinyin
 from saas.i18n import LANGUAGES, Reader
 from saas.permissions import PRESETS
 from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
+from saas.tenants.members import name_keys
 from saas.tenants.platform import PRESET_NAMES
 from saas.tenants.quotas import LEFT, low
 from saas.tenants.scope import PlatformScope
@@ -199,6 +201,26 @@ async def second_factor_begins(ps: PlatformScope) -> None:
     await ps.db.tenants.update_many({"parameters.second_factor": {"$exists": False}}, fresh)
 
 
+async def names_by_letters(ps: PlatformScope) -> None:
+    """Members, and their accounts in lists, are found by the initials of their names."""
+    after = ""
+    while rows := await ps.db.members.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = rows[-1]["_id"]
+        old = [(row["_id"], name_keys(row["name"])) for row in rows if "initials" not in row]
+        await ps.db.members.bulk([Update({"_id": row_id}, _found_by(keys)) for row_id, keys in old])
+    after = ""
+    while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = rows[-1]["_id"]
+        letters = {row["_id"]: pinyin.initials(row["member_name"]) for row in rows}
+        also = [Update({"_id": row_id}, {"$addToSet": {"search": each}}) for row_id, each in letters.items() if each]
+        await ps.db.accounts.bulk(also)
+
+
+def _found_by(keys: Mapping[str, str]) -> dict[str, Any]:
+    also = {"$addToSet": {"search": keys["initials"]}} if keys["initials"] else {}
+    return {"$set": dict(keys), **also}
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -216,6 +238,7 @@ MIGRATIONS: Sequence[Migration] = (
     group_grants_begin,
     log_is_chained,
     second_factor_begins,
+    names_by_letters,
 )
 
 

@@ -155,6 +155,9 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id")),
             Index(_up("tenant_id", "login"), unique=True),
             Index(_up("tenant_id", "search")),
+            Index(_newest("tenant_id", "name_key")),
+            Index(_newest("tenant_id", "initials")),
+            Index(_newest("tenant_id", "mobile")),
         ),
     ),
     "accounts": Collection(
@@ -173,6 +176,9 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "fallen_at")),
             Index(_newest("tenant_id", "suspended_at")),
             Index(_newest("tenant_id", "activates_at")),
+            Index(_newest("tenant_id", "status", "expires_at")),
+            Index(_newest("tenant_id", "mac")),
+            Index(_newest("tenant_id", "static_ip")),
         ),
     ),
     "quotas": Collection(_TENANT_MEMBER),
@@ -204,6 +210,10 @@ COLLECTIONS: dict[str, Collection] = {
     ),
     "counters": Collection(_TENANT),  # the last number of each series
     "logos": Collection(_TENANT, (Index(_newest("tenant_id")),), append_only=True),
+    "views": Collection(
+        _TENANT,
+        (Index(_up("tenant_id", "list", "owner", "name"), unique=True), Index(_newest("tenant_id", "list", "shared"))),
+    ),
     "proofs": Collection(_TENANT, (Index(_newest("tenant_id")), Index(_up("at"), expire_after=400 * 86400))),
     "deeds": Collection(
         _TENANT_MEMBER,
@@ -252,6 +262,9 @@ COLLECTIONS: dict[str, Collection] = {
             "tenant_id_1_open_1_account_id_1",
             "stale_at_1",
         ),
+    ),
+    "online_counts": Collection(
+        _TENANT, (Index(_up("tenant_id", "day"), unique=True), Index(_up("at"), expire_after=40 * 86400))
     ),
     "day_sums": Collection(_TENANT, (Index(_up("tenant_id", "day"), unique=True),)),
     "notices": Collection(

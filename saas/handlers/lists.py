@@ -23,11 +23,12 @@ from saas.handlers.forms import Choices
 from saas.handlers.messages import BadRequest
 from saas.i18n import N_
 from saas.security import Keys, same
+from saas.tenants import views
 from saas.tenants.paging import ListQuery, Page
 
 MAX_LIMIT = 200
 EXPORT_STEP = 500
-_GRAMMAR = ("q", "sort", "after", "limit", "format")
+_GRAMMAR = ("q", "sort", "after", "limit", "format", "view")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class ListPage(Handler):
     template: ClassVar[str] = "ui/list_page.html"
     live: ClassVar[int] = 0  # seconds after which the list draws itself anew; 0: only when asked
     export: ClassVar[str] = "list"  # file name of the CSV, without its ending; "" offers none
+    tabs: ClassVar[Sequence[tuple[str, Mapping[str, str]]]] = ()  # views that everybody has: title, query
 
     @abstractmethod
     async def rows(self, query: ListQuery) -> Page:
@@ -84,12 +86,18 @@ class ListPage(Handler):
             await self._export(query)
             return
         found = await self.rows(query)
+        kept = await views.of_list(self.scope, self.route.path) if self.keeps_views else []
         self.page(
             self.template,
             self.title,
-            listing=Listing(self, query, filters, found, self.ps.keys),
+            listing=Listing(self, query, filters, found, self.ps.keys, kept),
             **await self.extra(),
         )
+
+    @property
+    def keeps_views(self) -> bool:
+        """Whether the list has one address, in a tenant's console: then views of it can be saved."""
+        return self.tenant is not None and (self.console.name, "/views") in self.routes and "{" not in self.route.path
 
     def asked(self, filters: Sequence[Filter]) -> ListQuery:
         """The query of the address. BadRequest for what the grammar does not know."""
@@ -126,11 +134,23 @@ class ListPage(Handler):
 class Listing:
     """What the table's template needs: rows, columns, the state of filters and sorting, and the addresses around it."""
 
-    def __init__(self, page: ListPage, query: ListQuery, filters: Sequence[Filter], found: Page, keys: Keys) -> None:
+    def __init__(
+        self,
+        page: ListPage,
+        query: ListQuery,
+        filters: Sequence[Filter],
+        found: Page,
+        keys: Keys,
+        kept: Sequence[views.View] = (),
+    ) -> None:
         self.page = page
         self.query = query
         self.filters = filters
-        self.columns = [column for column in page.columns if column.role != "export"]
+        self.views = [view for view in kept if view["name"]]
+        self.view = next((view for view in kept if view["_id"] == page.query("view")), None)
+        usual = next((view for view in kept if not view["name"]), None)
+        self.choosable = [column for column in page.columns if column.role != "export"]
+        self.columns = self._chosen((self.view or usual or {"columns": ()})["columns"])
         self.rows = found.rows
         self._next = make_cursor(keys, query.sort, found.next) if found.next else ""
 
@@ -153,6 +173,42 @@ class Listing:
     def here(self) -> str:
         """Address of this very page of the list."""
         return self._address(after=self.page.query("after"))
+
+    def _chosen(self, titles: Sequence[str]) -> Sequence[Column]:
+        """The columns of these titles, all without any; what heads a row is always there."""
+        return [c for c in self.choosable if c.role == "title" or c.title in titles] if titles else self.choosable
+
+    @property
+    def tabs(self) -> list[tuple[str, str, bool]]:
+        """Title, address and whether it is shown: the whole list, the views that everybody has, and saved ones."""
+        here = self._asked()
+        everybody = (("", {}), *self.page.tabs) if self.page.tabs or self.views else ()
+        found = [
+            (self.page.reader(title or N_("All")), self._bare(query), not self.view and here == query)
+            for title, query in everybody
+        ]
+        for view in self.views:
+            query = {**view["where"], **({"sort": view["sort"]} if view["sort"] else {})}
+            found.append((view["name"], self._bare(query, view=view["_id"]), view == self.view))
+        return found
+
+    @property
+    def asked(self) -> str:
+        """The search, the filters and the order as the address has them: what a view of the list keeps."""
+        return urlencode(self._asked())
+
+    @property
+    def own_view(self) -> str:
+        """The id of the view that is shown, where it is the reader's own to delete."""
+        mine = self.view and self.view["owner"] == self.page.scope.actor.id
+        return self.view["_id"] if self.view and mine else ""
+
+    def _asked(self) -> dict[str, str]:
+        sort = {"sort": self.query.sort} if self.query.sort != self.page.sort else {}
+        return {name: value for name, value in {"q": self.query.q, **self.query.filters, **sort}.items() if value}
+
+    def _bare(self, query: Mapping[str, str], **more: str) -> str:
+        return self.page.url(self.page.route.path, **query, **more)
 
     @property
     def where(self) -> str:
@@ -184,7 +240,8 @@ class Listing:
         """This list with its filters, and `changes`. A new order starts at the first page."""
         sort = self.query.sort if self.query.sort != self.page.sort else ""
         limit = str(self.query.limit) if self.query.limit != ListQuery().limit else ""
-        kept = {"q": self.query.q, **self.query.filters, "sort": sort, "limit": limit, **changes}
+        view = self.view["_id"] if self.view else ""
+        kept = {"q": self.query.q, **self.query.filters, "sort": sort, "limit": limit, "view": view, **changes}
         return self.page.url(self.page.request.path.removeprefix(self.page.base), **kept)
 
 

@@ -29,13 +29,17 @@ JOBS = {
     "scheduled": N_("Do what is due for the tenants"),
 }
 SCHEDULED = {
+    "activations": N_("Activate what was opened ahead"),
     "card_expiry": N_("Mark recharge cards that have expired"),
     "chain": N_("Check the chain of the operation log"),
+    "closings": N_("Close what stayed suspended"),
     "day_sums": N_("Reckon the sums of the day"),
     "expired": N_("Tell whose plan has ended"),
     "expiring": N_("Tell whose plan ends soon"),
+    "online_counts": N_("Count who is online"),
     "proof": N_("Prove that every balance is the sum of its entries"),
     "quota_used": N_("Tell whose quota is used up"),
+    "renewals": N_("Renew from the balance"),
 }
 ENGINE_COLUMNS = (
     Column(N_("Worker"), "worker", role="title"),

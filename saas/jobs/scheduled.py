@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 
 from saas.errors import Unavailable
-from saas.tenants import activations, cards, chain, closings, proof, reminders, renewals, schedules, sums
+from saas.tenants import activations, cards, chain, closings, overview, proof, reminders, renewals, schedules, sums
 from saas.tenants.fanout import each_tenant
 from saas.tenants.schedules import SCHEDULES, Occasion, Schedule
 from saas.tenants.scope import PlatformScope, Scope
@@ -29,6 +29,7 @@ WORK: Mapping[str, Work] = {
     "day_sums": sums.reckon_due,
     "expired": reminders.tell_expired,
     "expiring": reminders.tell_expiring,
+    "online_counts": overview.count_online,
     "proof": proof.prove_due,
     "quota_used": reminders.tell_used_up,
     "renewals": renewals.renew_due,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Annotated, Any, Literal, NotRequired
@@ -28,13 +28,15 @@ from saas.tenants.forms import (
     Password,
     Username,
 )
-from saas.tenants.members import new_member
-from saas.tenants.paging import ListQuery, Page, page, search_keys, starts_with
+from saas.tenants.members import found_by, new_member
+from saas.tenants.paging import ListQuery, Page, made_between, page, starts_with
 from saas.tenants.plans import Plan
 from saas.tenants.scope import Scope
-from saas.values import new_id, normal_username, utcnow
+from saas.values import from_epoch, new_id, normal_username, utcnow
 
-FILTERS = ("status", "plan_id", "member_id", "renews")
+FILTERS = ("status", "plan_id", "member_id", "renews", "expires", "since")
+ENDS: dict[str, Any] = {"past": N_("Already over"), "week": N_("Within 7 days")}  # when the plan of an account ends
+_WEEK = timedelta(days=7)
 MAX_UNITS = 36
 log = logging.getLogger(__name__)
 
@@ -255,15 +257,37 @@ async def get(scope: Scope, account_id: str) -> Account:
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
     """Accounts. `q` and filters as `matching` has them."""
-    return await page(scope.db.accounts, matching(query.q, query.filters), query)
+    return await page(scope.db.accounts, matching(scope, query.q, query.filters), query)
 
 
-def matching(q: str, filters: Mapping[str, str]) -> dict[str, Any]:
-    """What a list of accounts shows: filters are FILTERS, `q` the beginning of a user name, name or mobile."""
+def matching(scope: Scope, q: str, filters: Mapping[str, str]) -> dict[str, Any]:
+    """What a list of accounts shows. Filters are FILTERS: `status` may be "open" (not closed), `expires` is a key of
+    ENDS, `since` the day from which on they were opened. `q`: how a user name, a name, its initials or a mobile begins.
+    """
     chosen: dict[str, Any] = {name: filters[name] for name in FILTERS if filters.get(name)}
     if "renews" in chosen:
         chosen["renews"] = chosen["renews"] == "yes"
+    if chosen.get("status") == "open":
+        chosen["status"] = {"$in": list(platform.NOT_CLOSED)}
+    if ends := chosen.pop("expires", ""):
+        chosen["expires_at"] = ending(ends, utcnow())
+    if chosen.pop("since", ""):
+        query = ListQuery(filters={"since": filters["since"]})
+        chosen |= made_between(query, "acc", scope.tenant["parameters"]["timezone"])
     return chosen | (starts_with(q) if q else {})
+
+
+def ending(ends: str, now: datetime) -> dict[str, datetime]:
+    """The bounds of `expires_at` that a key of ENDS stands for; both are given: not every server needs only one."""
+    return {"$gte": from_epoch(0), "$lt": now} if ends == "past" else {"$gte": now, "$lt": now + _WEEK}
+
+
+async def counts(scope: Scope, member_ids: Sequence[str]) -> dict[str, int]:
+    """How many accounts each of some members has; those without any are left out."""
+    match = {"member_id": {"$in": list(member_ids)}}
+    group = {"$group": {"_id": "$member_id", "n": {"$sum": 1}}}
+    rows = await scope.db.accounts.aggregate([{"$match": match}, group]) if member_ids else []
+    return {row["_id"]: int(row["n"]) for row in rows}
 
 
 async def usernames(scope: Scope, ids: set[str]) -> dict[str, str]:
@@ -294,7 +318,7 @@ def new_account(scope: Scope, member: Mapping[str, Any], plan_id: str, username:
         "delegated_prefix": "",
         "mac": "",
         "vlan": "",
-        "search": search_keys(username, member["name"], member["mobile"]),
+        "search": found_by(username, member["name"], member["mobile"]),
         "attempt": "",
         "version": 1,
         "created_at": now,

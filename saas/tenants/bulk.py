@@ -200,12 +200,12 @@ async def _groups(scope: Scope, choice: Choice) -> dict[tuple[str, str], int]:
         found = await scope.db.accounts.among(choice.ids)
         return dict(Counter((row["plan_id"], row["status"]) for row in found.values()))
     group = {"$group": {"_id": {"plan": "$plan_id", "status": "$status"}, "n": {"$sum": 1}}}
-    rows = await scope.db.accounts.aggregate([{"$match": _matching(choice.where)}, group])
+    rows = await scope.db.accounts.aggregate([{"$match": _matching(scope, choice.where)}, group])
     return {(row["_id"]["plan"], row["_id"]["status"]): int(row["n"]) for row in rows}
 
 
-def _matching(where: Mapping[str, str]) -> dict[str, Any]:
-    return accounts.matching(where.get("q", ""), where)
+def _matching(scope: Scope, where: Mapping[str, str]) -> dict[str, Any]:
+    return accounts.matching(scope, where.get("q", ""), where)
 
 
 async def candidates(
@@ -214,10 +214,13 @@ async def candidates(
     """The next accounts of a choice behind a place, those with ids up to `until`."""
     if choice.rest_of:
         return await _not_done(scope, choice.rest_of, after, limit)
+    filter: dict[str, Any]
     if choice.where is None:
         filter = {"_id": {"$in": [each for each in choice.ids if after < each <= until]}}
     else:
-        filter = _matching(choice.where) | {"_id": {"$gt": after, "$lte": until}}
+        filter = _matching(scope, choice.where)
+        since = filter.get("_id", {}).get("$gte", "")
+        filter["_id"] = {"$gt": max(after, since), "$lte": until}
     rows = await scope.db.accounts.find(filter, sort=[("_id", 1)], limit=limit, fields=["username"])
     return [Candidate(row["_id"], row["_id"], row["username"]) for row in rows]
 

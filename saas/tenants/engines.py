@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -193,8 +194,9 @@ async def _states(kv: Kv) -> list[PoolState]:
 
 async def device_stats(scope: Scope, nas_ids: Sequence[str]) -> dict[str, DeviceStats]:
     """By device id, for those that were heard of."""
-    stats = {nas_id: _stats_of(nas_id, await scope.kv.hgetall(_stats(nas_id))) for nas_id in nas_ids}
-    return {nas_id: each for nas_id, each in stats.items() if each is not None}
+    found = await asyncio.gather(*(scope.kv.hgetall(_stats(nas_id)) for nas_id in nas_ids))
+    stats = [_stats_of(nas_id, fields) for nas_id, fields in zip(nas_ids, found, strict=True)]
+    return {each.nas_id: each for each in stats if each is not None}
 
 
 def _key(report: EngineReport) -> str:

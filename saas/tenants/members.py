@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import Field
 
-from saas import i18n
+from saas import i18n, pinyin
 from saas.i18n import N_
 from saas.store import Update
 from saas.tenants import audit
@@ -36,6 +36,8 @@ class Member(TypedDict):
     password_hash: str | None
     balance: int
     search: list[str]
+    name_key: str  # the name in lower case
+    initials: str  # the letters that stand for it, see pinyin.initials
     version: int
     created_at: datetime
     updated_at: datetime
@@ -71,11 +73,22 @@ def new_member(
         "note": note,
         "password_hash": password_hash,
         "balance": 0,
-        "search": search_keys(login, name, mobile),
+        **name_keys(name),
+        "search": found_by(login, name, mobile),
         "version": 1,
         "created_at": now,
         "updated_at": now,
     }
+
+
+def found_by(login: str, name: str, mobile: str) -> list[str]:
+    """The `search` array of a member, and of an account with that name: by what a list finds it."""
+    return search_keys(login, name, mobile, pinyin.initials(name))
+
+
+def name_keys(name: str) -> dict[str, str]:
+    """What a name is looked up by, each by an index of its own."""
+    return {"name_key": name.lower(), "initials": pinyin.initials(name)}
 
 
 async def update(scope: Scope, member_id: str, form: MemberForm, version: int | None = None) -> Member:
@@ -83,8 +96,8 @@ async def update(scope: Scope, member_id: str, form: MemberForm, version: int | 
 
     async def write(tx: Scope) -> Member:
         before = await tx.db.members.get(member_id)
-        search = search_keys(before["login"], form.name, form.mobile)
-        values = {**form.model_dump(), "search": search}
+        search = found_by(before["login"], form.name, form.mobile)
+        values = {**form.model_dump(), **name_keys(form.name), "search": search}
         member: Member = await tx.db.members.update(member_id, {"$set": values}, version=version)
         await _tell_accounts(tx, member_id, form)
         await audit.record(tx, "member.update", member_id, name=member["login"], before=before, after=member)
@@ -100,7 +113,7 @@ async def _tell_accounts(scope: Scope, member_id: str, form: MemberForm) -> None
         {"member_id": member_id, "_id": {"$gt": after}}, sort=[("_id", 1)], limit=_BATCH, fields=["username"]
     ):
         after = rows[-1]["_id"]
-        keys = {row["_id"]: search_keys(row["username"], form.name, form.mobile) for row in rows}
+        keys = {row["_id"]: found_by(row["username"], form.name, form.mobile) for row in rows}
         told = {"member_name": form.name, "updated_at": utcnow()}
         await scope.db.accounts.bulk(
             [Update({"_id": row_id}, {"$set": {**told, "search": found}}) for row_id, found in keys.items()]
@@ -116,6 +129,12 @@ async def get(scope: Scope, member_id: str) -> Member:
 async def listing(scope: Scope, query: ListQuery) -> Page:
     """Members. `q` is the beginning of a login, name or mobile."""
     return await page(scope.db.members, starts_with(query.q) if query.q else {}, query)
+
+
+async def balances(scope: Scope, ids: set[str]) -> dict[str, int]:
+    """Id -> balance of some members, in one query."""
+    found = await scope.db.members.among(ids, ["balance"])
+    return {member_id: row["balance"] for member_id, row in found.items()}
 
 
 async def logins(scope: Scope, ids: set[str]) -> dict[str, str]:

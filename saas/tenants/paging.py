@@ -102,14 +102,15 @@ def made_between(query: ListQuery, kind: str, zone: str) -> dict[str, Any]:
 
     Answered by the index of the id. Invalid for what is not a date.
     """
-    since, until = (_midnight(query.filters.get(name, ""), name, zone) for name in ("since", "until"))
+    since, until = (midnight(query.filters.get(name, ""), name, zone) for name in ("since", "until"))
     bounds = {"$gte": first_id(kind, since)} if since else {}
     if until:
         bounds["$lt"] = first_id(kind, until + timedelta(days=1))
     return {"_id": bounds} if bounds else {}
 
 
-def _midnight(text: str, name: str, zone: str) -> datetime | None:
+def midnight(text: str, name: str, zone: str) -> datetime | None:
+    """When the day of a filter `name` begins in a zone; None for "". Invalid for what is no date."""
     try:
         return datetime.combine(date.fromisoformat(text), time(), ZoneInfo(zone)) if text else None
     except ValueError:

@@ -21,6 +21,7 @@ from saas.values import new_id, utcnow
 
 SHARED_POOL = "shared"
 FIRST_OWNER = "platform@example.com"  # who is made when no other is named
+NOT_CLOSED = ("normal", "pending", "suspended")  # states of accounts
 _RESERVED = {"admin", "api", "openpns", "platform", "static", "system", "www"}
 
 PRESET_NAMES = {  # of the groups that a tenant begins with
@@ -273,8 +274,9 @@ async def check_tier(scope: Scope, noun: str) -> None:
 
 async def used(scope: Scope, noun: str, limit: int = 10_000) -> int:
     """How many the tenant has of what its tier limits, counted up to `limit`."""
-    filter = {"status": {"$ne": "closed"}} if noun == "accounts" else {}
-    return await getattr(scope.db, noun).count(filter, limit=limit)
+    filters = [{"status": status} for status in NOT_CLOSED] if noun == "accounts" else [{}]
+    table = getattr(scope.db, noun)
+    return min(limit, sum([await table.count(filter, limit=limit) for filter in filters]))
 
 
 async def usage(scope: Scope) -> dict[str, int]:

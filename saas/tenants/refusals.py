@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from saas.store import Update
 from saas.tenants.fanout import each_tenant
-from saas.tenants.paging import ListQuery, Page, page
+from saas.tenants.paging import ListQuery, Page, midnight, page
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import from_epoch, new_id
 
@@ -68,9 +68,13 @@ class RefusalRow(TypedDict):
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
-    """The newest first by `query.sort` "-last_at". Filters: `username`, `nas_id`, `reason`; `q` is a user name."""
+    """The newest first by `query.sort` "-last_at". Filters: `username`, `nas_id`, `reason`, and the day `since`; `q` is
+    a user name.
+    """
     names = ("username", "nas_id", "reason")
-    filter = {name: query.filters[name] for name in names if query.filters.get(name)}
+    filter: dict[str, Any] = {name: query.filters[name] for name in names if query.filters.get(name)}
+    if since := midnight(query.filters.get("since", ""), "since", scope.tenant["parameters"]["timezone"]):
+        filter["last_at"] = {"$gte": since}
     if query.q:
         filter["username"] = query.q.strip().lower()
     return await page(scope.db.refusals, filter, query)

@@ -61,6 +61,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     "day_sums": Daily(time(0, 10)),
     "expired": Every(5),
     "expiring": Daily(time(9, 0)),
+    "online_counts": Every(10),
     "proof": Daily(time(3, 30)),
     "quota_used": Every(5),
     "renewals": Every(10),

@@ -10,7 +10,7 @@ from saas.tenants import billing, ledger, notices
 from saas.tenants.forms import Form, Login, Money, Note
 from saas.tenants.ledger import Posting
 from saas.tenants.life import Act, Case, Effect, refuse
-from saas.tenants.paging import search_keys
+from saas.tenants.members import found_by
 from saas.tenants.purchases import METHODS, Method
 from saas.tenants.scope import Scope
 
@@ -63,7 +63,7 @@ async def _transfer(scope: Scope, case: Case, form: TransferForm) -> Effect:
     if member["_id"] == case.account["member_id"]:
         raise Conflict("same_member", field="login")
     changes = {"member_id": member["_id"], "member_name": member["name"], "agent_id": member["agent_id"]}
-    changes["search"] = search_keys(case.account["username"], member["name"], member["mobile"])
+    changes["search"] = found_by(case.account["username"], member["name"], member["mobile"])
     return Effect(changes, note=form.note)
 
 

@@ -35,7 +35,7 @@ async def test_the_list_shows_and_searches(boss: Browser, admin: str, member_id:
     assert f"/members/{member_id}" in page and "¥0.00" in page
     assert "Nothing matches." in text(await boss.get(f"{admin}/members?q=nobody-at-all", **EN))
     head, row, *_ = text(await boss.get(f"{admin}/members?q=alice&format=csv", **EN)).splitlines()
-    assert head == "\ufeffMember,Real name,Mobile,Balance,Since" and row.startswith("alice,")
+    assert head == "\ufeffMember,Real name,Mobile,Balance,Accounts,Since" and row.startswith("alice,")
 
 
 async def test_the_page_shows_accounts_and_entries(boss: Browser, admin: str, member_id: str, own: Business) -> None:

@@ -10,7 +10,7 @@ import pytest
 from saas.handlers.routes import PUBLIC, WRITING, Guard, Route, gather
 from saas.permissions import Permission
 from saas.schema import COLLECTIONS
-from saas.tenants import bulk, card_making, certificates, documents, login, notices, operators, traces
+from saas.tenants import bulk, card_making, certificates, documents, login, notices, operators, traces, views
 from saas.tenants.accounting import AcctEvent
 from saas.tenants.apply import apply
 from saas.tenants.bulk import Choice
@@ -54,6 +54,7 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "payments": payment["_id"],
         "plans": business.plan["_id"],
         "sessions": await _session(ps, business),
+        "views": (await views.save(business.scope, "/plans", views.ViewForm(name="Every route"), {}, "", []))["_id"],
         "traces": (await traces.start_nas(business.scope, business.nas["_id"], traces.TraceForm())).id,
     }
 

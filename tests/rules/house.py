@@ -26,7 +26,7 @@ NOT_OURS = {
 
 # Who may import whom: a room may import itself, those below it, and nothing else of saas.
 BASE = {"tasks", "saas", "values", "errors", "i18n", "permissions", "schema"}
-DOORS = BASE | {"store", "kv", "scripts", "security", "certs", "images", "pdf", "qr", "totp", "outbound"}
+DOORS = BASE | {"store", "kv", "scripts", "security", "certs", "images", "pdf", "pinyin", "qr", "totp", "outbound"}
 DOMAIN = DOORS | {"tenants"}
 MAY_IMPORT = {
     **dict.fromkeys(BASE, BASE),
@@ -65,6 +65,7 @@ DOOR_OF = {
     "pydantic_settings": ("saas/config.py",),
     "pymongo": ("saas/store.py",),
     "pyotp": ("saas/totp.py",),
+    "pypinyin": ("saas/pinyin.py",),
     "pyrad": ("saas/radius/codec.py",),
     "redis": ("saas/kv.py",),
     "reportlab": ("saas/pdf.py",),

@@ -63,12 +63,20 @@ class Accounts(ListPage):
         _STATE,
         _EXPIRES,
         _ONLINE,
+        Column(N_("Balance"), "balance", "money"),
         Column(N_("Opened"), "created_at", "day", role="minor"),
     )
+    tabs = (
+        (N_("End within 7 days"), {"status": "normal", "expires": "week", "sort": "expires_at"}),
+        (N_("Expired"), {"status": "normal", "expires": "past", "sort": "-expires_at"}),
+        (N_("Suspended"), {"status": "suspended"}),
+    )
     filters = (
-        Filter("status", N_("Status"), tuple((name, STATES[name][0]) for name in _STATUS)),
+        Filter("status", N_("Status"), (*((name, STATES[name][0]) for name in _STATUS), ("open", N_("Not closed")))),
         Filter("plan_id", N_("Plan")),
+        Filter("expires", N_("Expires"), tuple(accounts.ENDS.items())),
         Filter("renews", N_("Automatic renewal"), RENEWAL),
+        Filter("since", N_("Opened from"), widget="date"),
     )
     empty = N_("No accounts yet.")
     create = ("/accounts/open", N_("Quick open"))
@@ -84,9 +92,10 @@ class Accounts(ListPage):
 
 
 async def shown(page: Handler, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Accounts with what their columns show: plan, state, expiry, online."""
+    """Accounts with what their columns show: plan, state, expiry, online, balance."""
     names = await plans.names(page.scope)
     online = await sessions.online_among(page.scope, [row["_id"] for row in rows])
+    balances = await members.balances(page.scope, {row["member_id"] for row in rows})
     return [
         {
             **row,
@@ -94,6 +103,7 @@ async def shown(page: Handler, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "state": account_state(row),
             "expires": expiry(page.reader, row),
             "online": "online" if row["_id"] in online else "",
+            "balance": balances.get(row["member_id"], 0),
         }
         for row in rows
     ]

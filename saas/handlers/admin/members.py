@@ -28,14 +28,17 @@ class Members(ListPage):
         Column(N_("Real name"), "name"),
         Column(N_("Mobile"), "mobile"),
         Column(N_("Balance"), "balance", "money"),
+        Column(N_("Accounts"), "accounts", "number"),
         Column(N_("Since"), "created_at", "day", role="minor"),
     )
     empty = N_("No members yet. Opening an account makes one.")
     create = ("/accounts/open", N_("Quick open"))
 
     async def rows(self, query: ListQuery) -> Page:
-        """See members.listing."""
-        return await members.listing(self.scope, query)
+        """See members.listing; with the number of each one's accounts."""
+        found = await members.listing(self.scope, query)
+        counts = await accounts.counts(self.scope, [row["_id"] for row in found.rows])
+        return Page([row | {"accounts": counts.get(row["_id"], 0)} for row in found.rows], found.next)
 
 
 class Member(Handler):

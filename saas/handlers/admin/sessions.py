@@ -123,6 +123,8 @@ class Session(Handler):
 class ForceOff(Handler):
     """Ask a device to end a session: the question, then the device's answer in plain words."""
 
+    title = N_("Force off")
+
     async def get(self, id: str) -> None:
         """The question."""
         await self._draw(await sessions.get(self.scope, id))
@@ -136,7 +138,7 @@ class ForceOff(Handler):
         (row,) = await shown(self, [session])
         kind = await disconnects.device_type(self.scope, session)
         context = {"answer": None, "attempt": None, "kind": kind, **answer}
-        self.page("admin/sessions/disconnect.html", N_("Force off"), session=row, **context)
+        self.page("admin/sessions/disconnect.html", self.title, session=row, **context)
 
 
 _READ, _DISCONNECT = Permission.SESSIONS_READ, Permission.SESSIONS_DISCONNECT

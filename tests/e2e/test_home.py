@@ -1,0 +1,68 @@
+"""The first page in a real browser: today's numbers without a click, each the way to its list; curves by the policy."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from playwright.async_api import expect
+
+from saas.tenants import overview, sums
+from saas.tenants.schedules import Occasion
+from saas.tenants.scope import PlatformScope
+from saas.values import utcnow
+from tests.e2e.conftest import OpenPage
+from tests.e2e.test_look import OVERFLOW, SMALL, enter
+from tests.handlers.usage import online
+from tests.world import Business, make_business, signed_in
+
+
+@pytest.fixture(scope="module")
+async def shop(ps: PlatformScope) -> AsyncIterator[Business]:
+    """A business of some days, with somebody online."""
+    business = await make_business(ps, "home")
+    await online(ps, business, "home-1")
+    now = utcnow()
+    for ago in (2, 3):
+        await sums.reckon(business.scope, (now - timedelta(days=ago)).date())
+        await overview.count_online(business.scope, Occasion(now, now, now - timedelta(minutes=10 * ago)))
+    yield business
+
+
+@pytest.fixture(scope="module")
+async def token(ps: PlatformScope, shop: Business) -> str:
+    return await signed_in(ps, shop)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("width", [1440, 390])
+async def test_todays_numbers_take_no_click(
+    open_page: OpenPage, site: str, token: str, shop: Business, width: int, language: str
+) -> None:
+    page = await open_page(width=width, language=language, theme="dark" if language == "en" else "light")
+    await enter(page, site, token)
+    begun = time.monotonic()
+    await page.goto(f"/t/{shop.slug}/admin")
+    await expect(page.locator("a.op-stat")).to_have_count(8)
+    assert time.monotonic() - begun < 5
+    assert await page.locator("a.op-stat .op-stat-value").nth(2).text_content() == "¥30.00"
+    await expect(page.locator(".op-chart canvas")).to_have_count(3)
+    await page.hover(".op-chart >> nth=0")  # its tooltip would break the policy if it were HTML
+    assert await page.evaluate(OVERFLOW) <= 0
+    assert width > 1000 or await page.evaluate(SMALL) == []
+    await page.click("a.op-stat >> nth=0")
+    await expect(page.locator("#list tbody tr")).to_have_count(1)
+
+
+async def test_without_scripts_the_numbers_and_tables_are_there(
+    open_page: OpenPage, site: str, token: str, shop: Business
+) -> None:
+    page = await open_page(width=390, language="en", scripts=False)
+    await enter(page, site, token)
+    await page.goto(f"/t/{shop.slug}/admin")
+    await expect(page.locator("a.op-stat")).to_have_count(8)
+    await expect(page.locator(".op-chart").first).to_be_hidden()
+    await page.click("summary:has-text('As a table') >> nth=2")
+    await expect(page.locator(".op-charts table").nth(2)).to_be_visible()

@@ -1,0 +1,110 @@
+"""The search box in a real browser: one click to an account and its verdict, by keys, on a phone, without scripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Page, expect
+
+from saas import pinyin
+from saas.tenants import accounts
+from saas.tenants.scope import PlatformScope
+from saas.values import utcnow
+from tests.e2e.conftest import OpenPage
+from tests.e2e.test_look import OVERFLOW, SMALL, enter
+from tests.world import Business, make_business, set_account, signed_in
+
+
+@pytest.fixture(scope="module")
+async def shop(ps: PlatformScope) -> AsyncIterator[Business]:
+    """A business with 张三, whose plan is over."""
+    business = await make_business(ps, "seek")
+    form = accounts.QuickOpenForm(username="zhangs01", plan_id=business.plan["_id"], name="张三", mobile="13800000001")
+    account, _ = await accounts.quick_open(business.scope, form, f"{business.slug}-1")
+    await set_account(business.scope, account["_id"], expires_at=utcnow().replace(year=2025))
+    pinyin.initials("张三")  # its dictionaries are read once in a process, not within somebody's five seconds
+    yield business
+
+
+@pytest.fixture(scope="module")
+async def token(ps: PlatformScope, shop: Business) -> str:
+    return await signed_in(ps, shop)
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("width", [1440, 390])
+async def test_why_a_subscriber_cannot_log_in_is_one_click_away(
+    open_page: OpenPage, site: str, token: str, shop: Business, width: int, language: str
+) -> None:
+    """The story of ux.md 1.1: from any page, one click (into the box, or the key "/"), five seconds."""
+    page = await open_page(width=width, language=language)
+    await enter(page, site, token)
+    await page.goto(f"/t/{shop.slug}/admin/plans")
+    begun = time.monotonic()
+    if width > 1000:
+        await page.keyboard.press("/")
+    else:
+        await page.click("#find")  # the one click
+    await page.keyboard.type("zs")
+    await expect(page.locator("#found-below .op-hit").first).to_contain_text("zhangs01")
+    assert await page.evaluate(OVERFLOW) <= 0
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".op-verdict-text")).to_contain_text({"zh": "到期", "en": "ended on"}[language])
+    assert time.monotonic() - begun < 5
+
+
+async def test_arrows_choose_and_a_command_goes_on(open_page: OpenPage, site: str, token: str, shop: Business) -> None:
+    page = await open_page(width=1440)
+    await enter(page, site, token)
+    await page.goto(f"/t/{shop.slug}/admin")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("续费")
+    first = page.locator("#found-below .op-hit").first
+    await expect(first).to_contain_text("续费")
+    await expect(first).to_have_attribute("aria-selected", "true")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#find")).to_have_value("续费 ")
+    await page.keyboard.type("zhang")
+    await expect(first).to_contain_text("zhangs01")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/renew")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("zhangs")
+    await expect(page.locator("#found-below .op-hit")).to_have_count(2)
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/members/**")
+
+
+async def test_taking_money_begins_in_the_top_bar(open_page: OpenPage, site: str, token: str, shop: Business) -> None:
+    page = await open_page(width=1440, language="en")
+    await enter(page, site, token)
+    await page.goto(f"/t/{shop.slug}/admin/plans")
+    await page.click("[aria-label='New']")
+    await page.click(".op-quick a:has-text('Take money')")
+    await expect(page.locator("#find")).to_be_focused()
+    await page.keyboard.type("zs")
+    await expect(page.locator("#found-below .op-hit").first).to_contain_text("zhangs01")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/top-up")
+
+
+async def test_without_scripts_it_is_a_form(open_page: OpenPage, site: str, token: str, shop: Business) -> None:
+    page = await open_page(width=390, language="en", scripts=False)
+    await enter(page, site, token)
+    await page.goto(f"/t/{shop.slug}/admin/plans")
+    await _ask(page, "zhang")
+    await page.wait_for_url("**/search?q=zhang")
+    assert await page.evaluate(OVERFLOW) <= 0
+    assert await page.evaluate(SMALL) == []
+    await page.click("main .op-hit:has-text('zhangs01') >> nth=0")
+    await expect(page.locator(".op-verdict-text")).to_be_visible()
+    await _ask(page, "13800000001")
+    await page.wait_for_url("**/accounts/acc_*")
+
+
+async def _ask(page: Page, text: str) -> None:
+    await page.fill("#find", text)
+    await page.press("#find", "Enter")
