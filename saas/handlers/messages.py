@@ -47,6 +47,18 @@ FIELD: Mapping[str, str] = {
     "retired": N_("This is retired."),
     "above_price": N_("This is more than the price. Take the rest onto the member's balance."),
     "above_paid": N_("This is more than was paid for the term."),
+    "not_a_table": N_(
+        "No table can be read from this file. Save it as XLSX or CSV in your spreadsheet, and try again."
+    ),
+    "old_spreadsheet": N_(
+        "This is an old or password-protected Excel file. Save it as .xlsx without a password, and try again."
+    ),
+    "bad_encoding": N_("The letters of this file cannot be told. Save it as XLSX, or as CSV in UTF-8."),
+    "too_many_rows": N_("This file has more than 50,000 rows. Please split it."),
+    "unpacks_too_big": N_(
+        "This file is too big when it is unpacked. Remove pictures and further sheets, or save it as CSV."
+    ),
+    "empty_table": N_("This file has no rows below its headings."),
     "no_picture": N_("This is neither a PNG nor a JPEG picture, or one with too many pixels."),
     "nothing_asked": N_("Please fill in one of these."),
     "not_limited": N_("The plan does not limit this."),
@@ -121,6 +133,14 @@ ERROR: Mapping[str, str] = {
     "too_many_runs": N_("{limit} bulk operations wait or run already. Wait until one of them is over."),
     "bulk_runs": N_("This operation still runs. Wait until it is over, or stop it."),
     "bulk_over": N_("This operation is over already."),
+    "too_many_imports": N_("{limit} imports are under way already. Wait until one of them is over."),
+    "import_begun": N_("Rows of this file were imported already. To read it in another way, upload it again."),
+    "import_not_ready": N_("This import cannot be started now. Load the page again to see how far it is."),
+    "import_runs": N_("This import is still under way. Wait until it is over, or stop it."),
+    "import_over": N_("This import is over already."),
+    "nothing_to_import": N_("No row of this file can be imported."),
+    "undo_too_late": N_("There is nothing that could be taken back any more: that is possible for 24 hours."),
+    "passwords_taken": N_("The passwords that this import made have been taken out already, or there are none."),
     "no_way_to_tell": N_("{name} has no mail address, and there is no webhook."),
     "notice_waits": N_("It waits to be sent anyway."),
     "no_webhook": N_("There is no webhook. Enter its address first."),

@@ -24,6 +24,8 @@ JOBS = {
     "overdue_sessions": N_("Force off what devices do not end"),
     "slots": N_("Rebuild concurrency slots"),
     "notices": N_("Send notices"),
+    "bulk": N_("Work off bulk operations"),
+    "imports": N_("Work off imports"),
     "scheduled": N_("Do what is due for the tenants"),
 }
 SCHEDULED = {

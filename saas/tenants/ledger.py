@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, Taken
+from saas.store import Update
 from saas.tenants import notices
 from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Scope
@@ -22,7 +23,7 @@ BALANCE = "balance"  # the method of what is paid by the member's balance: no mo
 CARD = "card"  # the method of what a recharge card pays for: its money came in when it was sold
 _PORTION = 1000  # members
 _DIGITS = 2  # of the number that an entry has within its purchase
-Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer"]
+Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer", "opening"]
 
 
 class LedgerEntry(TypedDict):
@@ -145,6 +146,53 @@ async def book(scope: Scope, postings: Sequence[Posting], *, key: str, member_id
         await post(scope, **posting._asdict(), key=f"{key}:{number}", member_id=member_id, account_id=account_id)
 
 
+class Opening(NamedTuple):
+    """What a member brought along from elsewhere: the `amount` with which its balance begins, or its taking back.
+
+    `member` is its row as it is, `key` the entry's; `reverses` the entry that is taken back.
+    """
+
+    member: Mapping[str, Any]
+    amount: int
+    key: str
+    note: str = ""
+    reverses: str = ""
+
+
+async def open_balances(tx: Scope, openings: Sequence[Opening]) -> None:
+    """Post opening balances, each member's at most once, all in two writes; nobody is told. Call it in a transaction.
+    Taken for a key that is used.
+    """
+    if not openings:
+        return
+    entries = [
+        LedgerEntry(
+            _id=new_id("led"),
+            tenant_id=tx.tenant_id,
+            member_id=member["_id"],
+            agent_id=member["agent_id"],
+            account_id="",
+            kind="opening",
+            amount=amount,
+            before=member["balance"],
+            after=member["balance"] + amount,
+            list_price=0,
+            method="",
+            note=note,
+            reverses=reverses,
+            key=key,
+            actor_kind=tx.actor.kind,
+            actor_id=tx.actor.id,
+            actor_name=tx.actor.name,
+            at=utcnow(),
+        )
+        for member, amount, key, note, reverses in openings
+    ]
+    changes = [Update({"_id": each.member["_id"]}, {"$inc": {"balance": each.amount}}) for each in openings]
+    await tx.db.members.bulk(changes)
+    await tx.db.ledger.insert_many(entries)
+
+
 async def listing(scope: Scope, query: ListQuery, kinds: Sequence[str] = ()) -> Page:
     """Entries, newest first, of all `kinds` or of some. Filters: `member_id`, `account_id`, `kind`, `method`, `actor`
     (name), and the days `since` and `until`.
@@ -177,7 +225,7 @@ async def _of_name(scope: Scope, name: str) -> list[dict[str, str]]:
 class Proof(NamedTuple):
     """What comparing some members with their entries came to; of what differs (member's id, balance, sum of entries).
 
-    A balance of None: there are entries, and no such member.
+    A balance of None: there are entries, and no such member. Such entries are right if they come to nothing.
     """
 
     members: int
@@ -198,9 +246,9 @@ async def prove(scope: Scope) -> AsyncIterator[Proof]:
         rows = await _sums(scope, {"member_id": within})
         sums = {row["_id"]: int(row["sum"]) for row in rows}
         balances = {member["_id"]: int(member["balance"]) for member in members}
-        suspects = [one for one in {**balances, **sums} if balances.get(one) != sums.get(one, 0)]
+        suspects = [one for one in {**balances, **sums} if balances.get(one, 0) != sums.get(one, 0)]
         found = [await scope.transaction(partial(_compared, member_id=each)) for each in suspects]
-        wrong = [each for each in found if each[1] != each[2]]
+        wrong = [each for each in found if (each[1] or 0) != each[2]]
         yield Proof(len(members), sum(int(row["entries"]) for row in rows), wrong)
         if not last:
             return
