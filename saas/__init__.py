@@ -23,6 +23,7 @@ The map of the house; a new file goes where its sentence is.
     certs.py        X.509 certificates: the second door to cryptography
     images.py       the only door to pictures that somebody uploads
     pdf.py          the only door to PDF
+    sheets.py       the only door to XLSX, and to CSV as people send it
     outbound.py     the only door to foreign servers: mail, webhooks, host names
 
     tenants/        the domain: one noun a file; document shape, form, operations

@@ -5,28 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from saas.handlers.messages import FIELD, field_message
+from saas.handlers.messages import STATES, field_message
 from saas.i18n import N_, Reader
 from saas.tenants.import_columns import TITLES
 
-STATES: Mapping[str, str] = {
-    "columns": N_("Waits for its columns"),
-    "checking": N_("Being checked"),
-    "checked": N_("Checked"),
-    "importing": N_("Being imported"),
-    "done": N_("Imported"),
-    "undoing": N_("Being undone"),
-    "undone": N_("Undone"),
-}  # else the state's own word
-TONES: Mapping[str, str] = {"columns": "orange", "checked": "blue", "done": "green", "undone": "gray"}
-ROW_STATES: Mapping[str, str] = {
-    "bad": N_("Wrong"),
-    "good": N_("Right"),
-    "done": N_("Imported"),
-    "refused": N_("Refused"),
-    "removed": N_("Undone"),
-    "kept": N_("Kept"),
-}
+_RUN = ("columns", "checking", "checked", "importing", "done", "undoing", "undone", "cancelled", "stopped")
+_ROW = ("bad", "good", "done", "refused", "undone", "kept")
+_DONE = {"done": N_("Imported")}
+RUN_STATES: Mapping[str, str] = {name: STATES[name][0] for name in _RUN} | _DONE
+ROW_STATES: Mapping[str, str] = {name: STATES[name][0] for name in _ROW} | _DONE
 # What speaks against a cell, else the words of a form's field.
 PROBLEMS: Mapping[str, str] = {
     "scientific": N_(
@@ -93,10 +80,7 @@ def problem_text(reader: Reader, problem: Mapping[str, Any]) -> str:
     """What is wrong with a cell: its column, what it says, and why that cannot be taken."""
     code, data = problem["code"], problem["data"]
     text = reader(PROBLEMS[code], **data) if code in PROBLEMS else field_message(reader, code, data)
-    head = reader(TITLES[problem["column"]])
-    return f"{head} “{problem['value']}”: {text}" if problem["value"] else f"{head}: {text}"
-
-
-def is_known(code: str) -> bool:
-    """Whether there are words for a problem."""
-    return code in PROBLEMS or code in FIELD
+    column, value = reader(TITLES[problem["column"]]), problem["value"]
+    if not value:
+        return reader(N_("{column}: {problem}"), column=column, problem=text)
+    return reader(N_("{column} “{value}”: {problem}"), column=column, value=value, problem=text)

@@ -54,7 +54,7 @@ async def tell(scope: Scope) -> None:
 
 def _outcome(row: ImportRow, reason: str | None) -> Update:
     if reason is None:
-        return Update({"_id": row["_id"]}, {"$set": {"state": "removed"}})
+        return Update({"_id": row["_id"]}, {"$set": {"state": "undone"}})
     problems = [asdict(Problem("username", reason, row["username"]))]
     return Update({"_id": row["_id"]}, {"$set": {"state": "kept", "problems": problems}})
 

@@ -95,7 +95,7 @@ class Import(TypedDict):
 
 class ImportRow(TypedDict):
     """What became of a row. `line`: its number in the file; `state`: "good" or "bad" (see `problems`), then "done" or
-    "refused", then "removed" or "kept". A problem has `column`, `code`, `value`, `data` (import_cells.Problem).
+    "refused", then "undone" or "kept". A problem has `column`, `code`, `value`, `data` (import_cells.Problem).
 
     `own`: its member came with this import. The id is that of the import with the row's number (row_id).
     """
@@ -110,7 +110,7 @@ class ImportRow(TypedDict):
     mobile: str
     plan: str
     balance: int
-    state: Literal["good", "bad", "done", "refused", "removed", "kept"]
+    state: Literal["good", "bad", "done", "refused", "undone", "kept"]
     problems: list[dict[str, Any]]
     account_id: str
     member_id: str
@@ -305,9 +305,16 @@ async def rows_of(scope: Scope, import_id: str, at: int) -> list[ImportRow]:
     return await scope.db.import_rows.find({"import_id": import_id, "_id": bounds}, sort=[("_id", 1)], limit=PART)
 
 
+def has_passwords(row: Import) -> bool:
+    """Whether passwords that were made wait to be taken out, of accounts that are there."""
+    return row["made"] > 0 and row["done"] > row["removed"] and not row["open"] and row["passwords_taken_at"] is None
+
+
 async def forget(scope: Scope, import_id: str) -> None:
-    """Erase the file."""
+    """Erase the file, and passwords that wait if nobody needs them any more."""
     await scope.db.import_parts.delete_many({"_id": _within(import_id)})
+    if not has_passwords(await get(scope, import_id)):
+        await scope.db.import_passwords.delete_many({"_id": _within(import_id)})
 
 
 def row_id(import_id: str, number: int) -> str:

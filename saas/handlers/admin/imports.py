@@ -10,8 +10,8 @@ from typing import Any
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column
 from saas.handlers.files import UploadPage, send, workbook
-from saas.handlers.forms import Choices, ConfirmPage, FormPage
-from saas.handlers.import_words import HELP, REASONS, ROW_STATES, STATES, problem_text
+from saas.handlers.forms import Bound, Choices, ConfirmPage, FormPage, new_attempt
+from saas.handlers.import_words import HELP, REASONS, ROW_STATES, RUN_STATES, problem_text
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
@@ -25,14 +25,14 @@ _LINE, _PROBLEM = N_("Line in the file"), N_("What is wrong")
 
 
 class Imports(ListPage):
-    """Every import, newest first."""
+    """Every import, newest first, below the form for another one: five taps are enough, also on a phone."""
 
     title = N_("Import accounts")
     template = "admin/imports/list.html"
     export = "imports"
     columns = (
         Column(N_("File"), "file", link="/imports/{_id}", role="title"),
-        Column(N_("State"), "state", "status", words=STATES),
+        Column(N_("State"), "state", "status", words=RUN_STATES),
         Column(N_("Rows"), "total", "number"),
         Column(N_("Wrong"), "bad", "number"),
         Column(N_("Imported"), "done", "number"),
@@ -41,15 +41,20 @@ class Imports(ListPage):
         Column(N_("By"), "uploaded_by", role="minor"),
     )
     empty = N_("Nothing was imported yet. Bring your accounts from a table or from another system.")
-    create = ("/imports/new", N_("Import a file"))
 
     async def rows(self, query: ListQuery) -> Page:
         """See imports.listing."""
         return await imports.listing(self.scope, query)
 
     async def extra(self) -> Mapping[str, Any]:
-        """Which of them can be taken back."""
-        return {"may_undo": imports.may_undo}
+        """The form, and which of the imports can be undone."""
+        form = Bound(imports.FileForm, attempt=new_attempt())
+        return {
+            "form": form,
+            "submit": New.submit,
+            "may_undo": imports.may_undo,
+            "has_passwords": imports.has_passwords,
+        }
 
 
 class New(UploadPage):
@@ -96,7 +101,7 @@ class Show(ListPage):
 
     title = N_("Import accounts")
     template = "admin/imports/show.html"
-    sort = "_id"
+    sort = "state"  # what is wrong stands first
     export = "import"
     columns = (
         Column(_LINE, "line", "number"),
@@ -128,7 +133,7 @@ class Show(ListPage):
         told = not run["open"] and run["phase"] == "check"
         return {
             "run": run,
-            "words": STATES,
+            "words": RUN_STATES,
             "reason": REASONS.get(run["reason"], ""),
             "gaps": await imports.gaps(self.scope, run["_id"]) if told else [],
             "source": SOURCES.get(run["source"], ""),
@@ -136,6 +141,7 @@ class Show(ListPage):
             "ignored": [title for at, title in enumerate(run["titles"]) if at not in run["columns"].values()],
             "may_begin": imports.may_begin(run),
             "may_undo": imports.may_undo(run),
+            "has_passwords": imports.has_passwords,
             "polled": self.htmx,
         }
 
@@ -227,7 +233,9 @@ class Passwords(Handler):
 
     async def get(self, id: str) -> None:
         """The question; afterwards, who has taken them out."""
-        self.page("admin/imports/passwords.html", N_("Passwords that were made"), run=await imports.get(self.scope, id))
+        run = await imports.get(self.scope, id)
+        title = N_("Passwords that were made")
+        self.page("admin/imports/passwords.html", title, run=run, waiting=imports.has_passwords(run))
 
     async def post(self, id: str) -> None:
         """The file. See imports.take_passwords."""
