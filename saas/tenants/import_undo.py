@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from saas.store import Delete, Table, Update
-from saas.tenants import imports, ledger
+from saas.tenants import import_parts, imports, ledger
 from saas.tenants.import_cells import Problem
 from saas.tenants.imports import Import, ImportRow
 from saas.tenants.ledger import Opening
@@ -42,7 +42,7 @@ async def portion(scope: Scope, run: Import) -> int:
         return True
 
     if await scope.transaction(write) and last:
-        await imports.forget(scope, run["_id"])
+        await import_parts.forget(scope, run["_id"])
         await tell(scope)
     return max(1, len(rows))
 

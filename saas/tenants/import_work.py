@@ -17,7 +17,19 @@ from saas import security
 from saas.errors import Limit, NotFound, Taken
 from saas.sheets import Line
 from saas.store import Update
-from saas.tenants import accounts, billing, import_facts, import_undo, imports, ledger, members, platform, quotas, turns
+from saas.tenants import (
+    accounts,
+    billing,
+    import_facts,
+    import_parts,
+    import_undo,
+    imports,
+    ledger,
+    members,
+    platform,
+    quotas,
+    turns,
+)
 from saas.tenants.import_cells import Problem, Reading, Values
 from saas.tenants.import_facts import Facts
 from saas.tenants.imports import UNDO, Import, ImportRow
@@ -39,7 +51,7 @@ async def _portion(scope: Scope, run: Import) -> int:
         await scope.db.imports.update_one(_as_it_was(run), {"$set": {"at": 0}})
         return 1
     try:
-        lines = await imports.lines_of(scope, run["_id"], run["at"])
+        lines = await import_parts.lines_of(scope, run["_id"], run["at"])
         return await (_check if run["phase"] == "check" else _commit)(scope, run, lines)
     except NotFound:
         await _stop(scope, run, "file_gone")

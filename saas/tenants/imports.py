@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypedDict
@@ -17,10 +17,9 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, TypedDict
 from pydantic import Base64Bytes, Field
 
 from saas import sheets
-from saas.errors import Conflict, Invalid, NotFound, Taken
+from saas.errors import Conflict, Invalid, Limit, Taken
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.sheets import Line
 from saas.tenants import audit, platform
 from saas.tenants.forms import Form
 from saas.tenants.import_columns import NEEDED, complete, guess, source_of
@@ -31,6 +30,7 @@ from saas.values import new_id, utcnow
 MOST: Final = 50_000  # rows of a file
 MOST_OCTETS: Final = 16 * 1024 * 1024
 MOST_OPEN: Final = 5  # imports of a tenant at which the jobs are
+_MOST_UPLOADS, _HOUR = 60, 3600  # of a tenant in so many seconds: reading is work, and files lie for days
 PART: Final = 200  # rows
 UNDO: Final = timedelta(hours=24)
 _TITLE = 100  # signs
@@ -128,12 +128,15 @@ class Gap(NamedTuple):
 async def upload(scope: Scope, form: FileForm, name: str, key: str) -> Import:
     """Read a file and have it looked at, once for each `key`; nothing is taken over yet.
 
-    Invalid file; Conflict("too_many_imports").
+    Invalid file; Conflict("too_many_imports"), Limit("too_many_attempts").
     """
     if found := await scope.db.imports.one({"key": key}):
         return _typed(found)
     if await scope.db.imports.count({"open": True}, limit=MOST_OPEN) >= MOST_OPEN:
         raise Conflict("too_many_imports", limit=MOST_OPEN)
+    uploads, wait = await scope.kv.hit("imports", _HOUR)
+    if uploads > _MOST_UPLOADS:
+        raise Limit("too_many_attempts", retry_after=int(wait) + 1)
     row, sealed = await asyncio.to_thread(_read, scope, form.file, name, key)
     parts = [{"_id": part_id(row["_id"], at), "sealed": text, "created_at": utcnow()} for at, text in enumerate(sealed)]
     for at in range(0, len(parts), 20):  # of one that is never asked for nothing stays for long
@@ -180,7 +183,7 @@ async def begin(scope: Scope, import_id: str) -> Import:
     if not rest:
         raise Conflict("nothing_to_import")
     await platform.check_tier(scope, "accounts", rest)
-    changes: dict[str, Any] = {"state": "importing", "phase": "commit"}
+    changes: dict[str, Any] = {"state": "importing", "phase": "commit", "passwords_taken_at": None}
     return await _set_going(scope, row, changes | ({"at": 0} if row["phase"] == "check" else {}), "commit")
 
 
@@ -257,64 +260,10 @@ async def gaps(scope: Scope, import_id: str) -> list[Gap]:
     return sorted((Gap(row["_id"], int(row["rows"])) for row in found), key=lambda gap: -gap.rows)
 
 
-async def take_passwords(scope: Scope, import_id: str) -> list[tuple[int, str, str]]:
-    """Line, account and password of every row whose password was made: this once, then they are erased here.
-
-    NotFound, Conflict("passwords_taken") ever after.
-    """
-
-    async def write(tx: Scope) -> list[tuple[int, str, str]]:
-        row = await get(tx, import_id)
-        mine = {"_id": _within(import_id)}
-        kept = await tx.db.import_passwords.find(mine, sort=[("_id", 1)], limit=MOST // PART + 1)
-        if not kept or row["open"]:
-            raise Conflict("import_runs" if row["open"] else "passwords_taken")
-        await tx.db.import_passwords.delete_many(mine)
-        taken = {"passwords_taken_at": utcnow(), "passwords_taken_by": tx.actor.name}
-        await tx.db.imports.update(import_id, {"$set": taken})
-        await audit.record(tx, "import.passwords", import_id, name=row["file"])
-        return [(line, name, secret) for part in kept for line, name, secret in json.loads(tx.unseal(part["sealed"]))]
-
-    return await scope.transaction(write)
-
-
-async def left_out(scope: Scope, import_id: str) -> AsyncIterator[list[tuple[Line, ImportRow]]]:
-    """The rows that were not taken over, as they stand in the file, with what is wrong with them, some at a time.
-
-    It is logged, for the file holds passwords. NotFound, also when the file is gone.
-    """
-    row = await get(scope, import_id)
-    if not await scope.db.import_parts.count({"_id": _within(import_id)}, limit=1):
-        raise NotFound(id=import_id)
-    await audit.record(scope, "import.left_out", import_id, name=row["file"])
-    for at in range(row["parts"]):
-        wrong = [each for each in await rows_of(scope, import_id, at) if each["state"] in ("bad", "refused")]
-        lines = {line.number: line for line in await lines_of(scope, import_id, at)} if wrong else {}
-        yield [(lines[each["line"]], each) for each in wrong if each["line"] in lines]
-
-
-async def lines_of(scope: Scope, import_id: str, at: int) -> list[Line]:
-    """The rows of a part of the file. NotFound when it is not kept any more."""
-    part = await scope.db.import_parts.get(part_id(import_id, at))
-    return [Line(number, cells) for number, cells in json.loads(scope.unseal(part["sealed"]))]
-
-
 async def rows_of(scope: Scope, import_id: str, at: int) -> list[ImportRow]:
     """What became of the rows of a part, in their order."""
     bounds = {"$gte": row_id(import_id, at * PART), "$lt": row_id(import_id, (at + 1) * PART)}
     return await scope.db.import_rows.find({"import_id": import_id, "_id": bounds}, sort=[("_id", 1)], limit=PART)
-
-
-def has_passwords(row: Import) -> bool:
-    """Whether passwords that were made wait to be taken out, of accounts that are there."""
-    return row["made"] > 0 and row["done"] > row["removed"] and not row["open"] and row["passwords_taken_at"] is None
-
-
-async def forget(scope: Scope, import_id: str) -> None:
-    """Erase the file, and passwords that wait if nobody needs them any more."""
-    await scope.db.import_parts.delete_many({"_id": _within(import_id)})
-    if not has_passwords(await get(scope, import_id)):
-        await scope.db.import_passwords.delete_many({"_id": _within(import_id)})
 
 
 def row_id(import_id: str, number: int) -> str:
@@ -330,10 +279,6 @@ def part_id(import_id: str, at: int) -> str:
 def opening_key(import_id: str, member_id: str) -> str:
     """The key of the ledger's entry of what a member brought along."""
     return f"{import_id}:{member_id}"
-
-
-def _within(import_id: str) -> dict[str, str]:
-    return {"$gte": f"{import_id}:", "$lt": f"{import_id};"}
 
 
 async def _set_going(scope: Scope, row: Import, changes: Mapping[str, Any], verb: str) -> Import:

@@ -99,6 +99,8 @@ async def test_from_the_file_to_the_accounts_and_back(
     assert "erased here" in text(await boss.get(f"{place}/passwords", **EN))
     taken = sheet(await boss.post(f"{place}/passwords"))
     account = await scope.db.accounts.one({"username": f"{name}-1"})
+    detail = text(await boss.get(f"/t/{scope.tenant['slug']}/admin/accounts/{account['_id']}", **EN))
+    assert f"{name}-1" in detail and "2031-05-31 23:59" in detail
     assert taken[1:] == [[2, f"{name}-1", scope.unseal(account["sealed_password"])]]
     assert (await boss.post(f"{place}/passwords")).code == 409
     assert "cannot be downloaded again" in text(await boss.get(f"{place}/passwords", **EN))

@@ -11,6 +11,7 @@ from saas.errors import Conflict, Invalid, Limit
 from saas.permissions import Permission
 from saas.tenants import (
     accounts,
+    import_parts,
     import_work,
     imports,
     ledger,
@@ -193,10 +194,12 @@ async def test_stopped_half_way_it_says_what_was_done_and_goes_on_or_back(
     halted = await imports.cancel(scope, run["_id"])
     assert counts(halted) == ("cancelled", 6, 0, 2, 0) and not halted["open"]
     assert [row["state"] for row in await rows_of(scope, run)] == ["done"] * 2 + ["good"] * 4
+    assert await verify._imports(scope) == [] and len(await import_parts.take_passwords(scope, run["_id"])) == 2
     assert await turns.turn(ps, import_work.WORK) == 0
     with pytest.raises(Conflict, match="import_over"):
         await imports.cancel(scope, run["_id"])
     assert counts(await worked_off(ps, scope, await imports.begin(scope, run["_id"]))) == ("done", 6, 0, 6, 0)
+    assert len(await import_parts.take_passwords(scope, run["_id"])) == 4
     gone = await worked_off(ps, scope, await imports.undo(scope, run["_id"]))
     assert (gone["state"], gone["removed"], gone["kept"]) == ("undone", 6, 0)
     assert await scope.db.import_parts.count({}) == 0
@@ -233,7 +236,9 @@ async def test_what_was_touched_stays(ps: PlatformScope, scope: Scope, world: Wo
     await scope.db.accounts.delete(ids["deleted"])
     await scope.db.quotas.delete(ids["deleted"])
     gone = await worked_off(ps, scope, await imports.undo(scope, run["_id"]))
-    assert (gone["removed"], gone["kept"]) == (3, 5)
+    assert (gone["removed"], gone["kept"]) == (3, 5) and await verify._imports(scope) == []
+    await scope.db.imports.update(run["_id"], {"$set": {"removed": 4}})
+    assert len(await verify._imports(scope)) == 2
     assert await problems(scope, run) == [
         (3, "username", "used_since"),
         (4, "username", "changed_since"),
@@ -321,20 +326,25 @@ async def test_columns_are_chosen_where_they_are_not_told(ps: PlatformScope, sco
 
 async def test_passwords_that_were_made_are_taken_once(ps: PlatformScope, scope: Scope, small_parts: None) -> None:
     run = await taken_over(ps, scope, line("m-1"), line("m-2", password="own-one"), line("m-3"))
-    taken = await imports.take_passwords(scope, run["_id"])
+    taken = await import_parts.take_passwords(scope, run["_id"])
     made = {name: scope.unseal((await account(scope, name))["sealed_password"]) for name in ("m-1", "m-3")}
     assert taken == [(2, "m-1", made["m-1"]), (4, "m-3", made["m-3"])] and all(
         len(each) == 10 for each in made.values()
     )
     with pytest.raises(Conflict, match="passwords_taken"):
-        await imports.take_passwords(scope, run["_id"])
+        await import_parts.take_passwords(scope, run["_id"])
     assert await scope.db.import_passwords.count({}) == 0
 
 
-async def test_the_file_is_sealed_and_the_log_names_it(ps: PlatformScope, scope: Scope) -> None:
+async def test_the_file_is_sealed_and_the_log_names_it(
+    ps: PlatformScope, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = await checked(ps, scope, line("sealed", password="very-secret"))
     for name in ("imports", "import_parts", "import_rows"):
         assert "very-secret" not in repr(await getattr(scope.db, name).find({}, limit=100))
+    monkeypatch.setattr(imports, "_MOST_UPLOADS", 1)
+    with pytest.raises(Limit):
+        await uploaded(scope, as_csv([line("x")]))
     again = await uploaded(scope, as_csv([line("x")]), key=run["key"])
     assert again["_id"] == run["_id"]
     logged = await scope.db.audit.find({"noun": "import"}, limit=10)
@@ -356,6 +366,6 @@ async def test_files_that_cannot_be_read_are_refused_first(scope: Scope, monkeyp
 
 async def test_the_file_goes_after_a_week_and_the_import_says_so(ps: PlatformScope, scope: Scope) -> None:
     run = await checked(ps, scope, line("w-1"))
-    await imports.forget(scope, run["_id"])
+    await import_parts.forget(scope, run["_id"])
     halted = await worked_off(ps, scope, await imports.begin(scope, run["_id"]))
     assert (halted["state"], halted["reason"]) == ("stopped", "file_gone")

@@ -17,7 +17,7 @@ from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.sheets import Writer
-from saas.tenants import imports
+from saas.tenants import import_parts, imports
 from saas.tenants.import_columns import SOURCES, TITLES, ColumnsForm
 from saas.tenants.paging import ListQuery, Page
 
@@ -53,7 +53,7 @@ class Imports(ListPage):
             "form": form,
             "submit": New.submit,
             "may_undo": imports.may_undo,
-            "has_passwords": imports.has_passwords,
+            "has_passwords": import_parts.has_passwords,
         }
 
 
@@ -141,7 +141,7 @@ class Show(ListPage):
             "ignored": [title for at, title in enumerate(run["titles"]) if at not in run["columns"].values()],
             "may_begin": imports.may_begin(run),
             "may_undo": imports.may_undo(run),
-            "has_passwords": imports.has_passwords,
+            "has_passwords": import_parts.has_passwords,
             "polled": self.htmx,
         }
 
@@ -235,13 +235,13 @@ class Passwords(Handler):
         """The question; afterwards, who has taken them out."""
         run = await imports.get(self.scope, id)
         title = N_("Passwords that were made")
-        self.page("admin/imports/passwords.html", title, run=run, waiting=imports.has_passwords(run))
+        self.page("admin/imports/passwords.html", title, run=run, waiting=import_parts.has_passwords(run))
 
     async def post(self, id: str) -> None:
-        """The file. See imports.take_passwords."""
+        """The file. See import_parts.take_passwords."""
         run = await imports.get(self.scope, id)
         titles = [self.reader(title) for title in (_LINE, TITLES["username"], TITLES["password"])]
-        taken = await imports.take_passwords(self.scope, id)
+        taken = await import_parts.take_passwords(self.scope, id)
         async with workbook(self, f"passwords-{_stem(run)}", titles) as add:
             await add(taken)
 
@@ -250,11 +250,11 @@ class LeftOut(Handler):
     """The rows that were not taken over, as they stand in the file, with what is wrong: to be uploaded anew."""
 
     async def post(self, id: str) -> None:
-        """The file. See imports.left_out."""
+        """The file. See import_parts.left_out."""
         run = await imports.get(self.scope, id)
         width = len(run["titles"])
         async with workbook(self, f"left-out-{_stem(run)}", [*run["titles"], self.reader(_PROBLEM)]) as add:
-            async for found in imports.left_out(self.scope, id):
+            async for found in import_parts.left_out(self.scope, id):
                 rows = []
                 for line, row in found:
                     cells = (line.cells + [""] * width)[:width]
