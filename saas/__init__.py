@@ -26,6 +26,7 @@ The map of the house; a new file goes where its sentence is.
     pinyin.py       the only door to pypinyin: letters that stand for Chinese names
     qr.py           the only door to QR codes
     totp.py         the only door to one-time codes by time
+    sheets.py       the only door to XLSX, and to CSV as people send it
     outbound.py     the only door to foreign servers: mail, webhooks, host names
 
     tenants/        the domain: one noun a file; document shape, form, operations

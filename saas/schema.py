@@ -299,6 +299,30 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("created_at"), expire_after=180 * 86400),
         ),
     ),
+    "imports": Collection(
+        _TENANT,
+        (
+            Index(_up("tenant_id", "key"), unique=True),
+            Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "open"), partial=(("open", True),)),
+            Index(_up("turn_at", "_id"), partial=(("open", True),)),
+            Index(_up("created_at"), expire_after=180 * 86400),
+        ),
+    ),
+    # parts of the file, sealed: some rows each
+    "import_parts": Collection(_TENANT, (Index(_up("created_at"), expire_after=7 * 86400),)),
+    # of a part, sealed: passwords that were made, until they are taken out
+    "import_passwords": Collection(_TENANT, (Index(_up("created_at"), expire_after=30 * 86400),)),
+    "import_rows": Collection(
+        _TENANT,
+        (
+            Index(_newest("tenant_id", "import_id")),
+            Index(_newest("tenant_id", "import_id", "state")),
+            Index(_up("tenant_id", "import_id", "username")),
+            Index(_up("tenant_id", "import_id", "login")),
+            Index(_up("created_at"), expire_after=180 * 86400),
+        ),
+    ),
     "disconnects": Collection(_TENANT, (Index(_newest("tenant_id", "session_id")),)),
     "refusals": Collection(
         _TENANT,

@@ -47,6 +47,23 @@ class Browser:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
         return await self.send("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded", **sent})
 
+    async def upload(
+        self, path: str, field: str, name: str, octets: bytes, fields: Mapping[str, str] | None = None, **headers: str
+    ) -> HTTPResponse:
+        """A form with a file, with the token of this browser's cookie."""
+        if "_xsrf" not in self.cookies:
+            await self.get("/login")
+        mark = "a-mark-that-no-file-has"
+        parts = [
+            f'--{mark}\r\nContent-Disposition: form-data; name="{key}"\r\n\r\n{value}\r\n'.encode()
+            for key, value in {"_xsrf": self.cookies["_xsrf"], **(fields or {})}.items()
+        ]
+        head = f'--{mark}\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
+        body = b"".join(parts) + head.encode() + b"Content-Type: application/octet-stream\r\n\r\n" + octets
+        sent = {key.replace("_", "-"): value for key, value in headers.items()}
+        kind = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+        return await self.send("POST", path, body + f"\r\n--{mark}--\r\n".encode(), kind | sent)
+
     async def post_json(self, path: str, value: Any) -> HTTPResponse:
         """A JSON body, the token in the header, a problem document wanted."""
         if "_xsrf" not in self.cookies:

@@ -1,6 +1,6 @@
 """kill -9 of any one process while accounting flows, then a restart: every answered record is there, counted once.
 
-And of the jobs while they renew many accounts: each is renewed once.
+And of the jobs while they renew many accounts, or import them: each is renewed once, and there once.
 """
 
 from __future__ import annotations
@@ -17,15 +17,17 @@ from saas import config, embedded
 from saas.kv import Kv
 from saas.security import Keys
 from saas.store import Store
-from saas.tenants import accounts, bulk, ledger
+from saas.tenants import accounts, bulk, imports, ledger, verify
 from saas.tenants.purchases import UnitsForm
 from saas.tenants.scope import PlatformScope, Services, platform_scope
 from tests.service import Service
 from tests.support import until
+from tests.tenants.import_files import as_csv, counts, line, uploaded
 from tests.traffic import Traffic, all_stored
 from tests.world import make_business
 
 MANY = 60  # accounts
+ROWS = 1200  # of a file
 BEFORE = 200  # answered records before the kill
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
@@ -107,3 +109,36 @@ async def test_a_bulk_run_goes_on_and_renews_nobody_twice(service: Service) -> N
         deeds = await scope.db.deeds.find({}, limit=1000)
         assert len({deed["account_id"] for deed in deeds}) == len(deeds) == MANY
         assert await ledger.differences(scope) == []
+
+
+async def test_an_import_goes_on_and_opens_nothing_twice(service: Service) -> None:
+    async with inside(service) as ps:
+        business = await make_business(ps, "import")
+        run = await uploaded(business.scope, as_csv([line(f"row-{number}", balance="1.00") for number in range(ROWS)]))
+
+        async def checked() -> bool:
+            return (await imports.get(business.scope, run["_id"]))["state"] == "checked"
+
+        await until(checked, "the file is checked", 60)
+        await imports.begin(business.scope, run["_id"])
+
+        async def begun() -> bool:
+            return (await imports.get(business.scope, run["_id"]))["done"] > 0
+
+        await until(begun, "some are imported")
+        os.kill(service.pids("openpns jobs")[0], signal.SIGKILL)
+        assert (await imports.get(business.scope, run["_id"]))["open"], "it was killed half-way"
+    await until(lambda: not service.running, "the service ended")
+    await service.stop()
+    await service.start()
+    async with inside(service) as ps:
+        scope = ps.enter(business.scope.tenant, business.scope.actor)
+
+        async def over() -> bool:
+            return not (await imports.get(scope, run["_id"]))["open"]
+
+        await until(over, "the import is over", 60)
+        assert counts(await imports.get(scope, run["_id"])) == ("done", ROWS, 0, ROWS, 0)
+        assert await scope.db.accounts.count({}) == await scope.db.members.count({}) == ROWS + 1
+        assert await scope.db.ledger.count({"kind": "opening"}) == ROWS
+        assert await ledger.differences(scope) == await verify._imports(scope) == []

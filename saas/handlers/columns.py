@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from saas.i18n import Reader
@@ -65,15 +66,26 @@ def printed(reader: Reader, column: Column, value: Any) -> str:
 
 
 def plain(reader: Reader, column: Column, row: Row) -> str:
-    """A value as a spreadsheet takes it: numbers bare, times in the reader's zone, nothing that runs."""
+    """A value as CSV has it: numbers bare, times in the reader's zone, nothing that runs."""
+    value = typed(reader, column, row)
+    if value is None:
+        return ""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA) else value
+    return str(value)
+
+
+def typed(reader: Reader, column: Column, row: Row) -> str | int | Decimal | datetime | date | None:
+    """A value as a workbook has it: sums exact, moments on the reader's clock without a zone, the rest in words."""
     value = column.of(row)
     if column.show == "money" and isinstance(value, int):
-        return money_text(value)
+        return Decimal(money_text(value))
     if isinstance(value, int) and column.numeric:
-        return str(value)
+        return int(value)
     if isinstance(value, datetime):
-        return reader.moment(value)
-    if isinstance(value, date):
-        return reader.day(value)
-    text = printed(reader, column, value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+        return reader.local(value).replace(tzinfo=None, microsecond=0)
+    if isinstance(value, date) or value is None:
+        return value
+    return printed(reader, column, value)

@@ -1,6 +1,6 @@
 """Lists: one grammar for pages, exports and the API, ``?q=&<filter>=&sort=&after=&limit=``.
 
-Columns are described once and serve the table, the cards of a phone, and the CSV export of the same filter. Pages go
+Columns are described once and serve the table, the cards of a phone, and the export of the same filter. Pages go
 by keyset: the cursor is opaque and signed. A parameter that is not known is refused.
 """
 
@@ -11,14 +11,15 @@ import csv
 import io
 import json
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from saas.handlers.base import Handler
-from saas.handlers.columns import Column, Row, plain
+from saas.handlers.columns import Column, Row, plain, typed
+from saas.handlers.files import workbook
 from saas.handlers.forms import Choices
 from saas.handlers.messages import BadRequest
 from saas.i18n import N_
@@ -51,7 +52,7 @@ class Filter:
 
 
 class ListPage(Handler):
-    """Declare `title`, `columns` and `rows`; the rest has defaults. ``?format=csv`` is the export."""
+    """Declare `title`, `columns` and `rows`; the rest has defaults. ``?format=csv`` or ``xlsx`` is the export."""
 
     title: ClassVar[str]
     columns: ClassVar[Sequence[Column]]
@@ -62,7 +63,7 @@ class ListPage(Handler):
     create: ClassVar[tuple[str, str] | None] = None  # path of the page that adds one, and its label
     template: ClassVar[str] = "ui/list_page.html"
     live: ClassVar[int] = 0  # seconds after which the list draws itself anew; 0: only when asked
-    export: ClassVar[str] = "list"  # file name of the CSV, without its ending; "" offers none
+    export: ClassVar[str] = "list"  # file name of the export, without its ending; "" offers none
     tabs: ClassVar[Sequence[tuple[str, Mapping[str, str]]]] = ()  # views that everybody has: title, query
 
     @abstractmethod
@@ -82,8 +83,8 @@ class ListPage(Handler):
         stored = await self.choices()
         filters = [replace(known, choices=stored.get(known.name, known.choices)) for known in self.filters]
         query = self.asked(filters)
-        if self.query("format") == "csv" and self.export:
-            await self._export(query)
+        if self.export and self.query("format") in _FORMATS:
+            await _FORMATS[self.query("format")](self, replace(query, after=None, limit=EXPORT_STEP))
             return
         found = await self.rows(query)
         kept = await views.of_list(self.scope, self.route.path) if self.keeps_views else []
@@ -115,20 +116,35 @@ class ListPage(Handler):
         after = read_cursor(self.ps.keys, sort, given["after"]) if given.get("after") else None
         return ListQuery(given.get("q", "").strip()[:128], chosen, sort, after, _limit(given.get("limit", "")))
 
-    async def _export(self, query: ListQuery) -> None:
-        """Every row of the filter, as CSV that a spreadsheet reads (UTF-8 with a mark), streamed page by page."""
-        self.set_header("Content-Type", "text/csv; charset=utf-8")
-        self.set_header("Content-Disposition", f'attachment; filename="{self.export}.csv"')
-        query = replace(query, after=None, limit=EXPORT_STEP)
-        self.write("\ufeff" + csv_text([[self.reader(column.title) for column in self.columns]]))
+    async def each_page(self, query: ListQuery) -> AsyncIterator[list[Any]]:
+        """Every row of the filter, page by page."""
         while True:
             found = await self.rows(query)
-            self.write(csv_text([[plain(self.reader, column, row) for column in self.columns] for row in found.rows]))
-            await self.flush()
+            yield found.rows
             if found.next is None:
-                break
+                return
             query = replace(query, after=found.next)
-        await self.finish()
+
+
+async def _send_csv(page: ListPage, query: ListQuery) -> None:
+    """CSV that a spreadsheet reads (UTF-8 with a mark), streamed."""
+    page.set_header("Content-Type", "text/csv; charset=utf-8")
+    page.set_header("Content-Disposition", f'attachment; filename="{page.export}.csv"')
+    page.write("\ufeff" + csv_text([[page.reader(column.title) for column in page.columns]]))
+    async for rows in page.each_page(query):
+        page.write(csv_text([[plain(page.reader, column, row) for column in page.columns] for row in rows]))
+        await page.flush()
+    await page.finish()
+
+
+async def _send_xlsx(page: ListPage, query: ListQuery) -> None:
+    """A workbook, put together in a file."""
+    async with workbook(page, page.export, [page.reader(column.title) for column in page.columns]) as add:
+        async for rows in page.each_page(query):
+            await add([[typed(page.reader, column, row) for column in page.columns] for row in rows])
+
+
+_FORMATS: Mapping[str, Callable[[ListPage, ListQuery], Awaitable[None]]] = {"csv": _send_csv, "xlsx": _send_xlsx}
 
 
 class Listing:
@@ -216,9 +232,9 @@ class Listing:
         return urlencode({name: value for name, value in {"q": self.query.q, **self.query.filters}.items() if value})
 
     @property
-    def csv(self) -> str:
-        """Address of the export."""
-        return self._address(format="csv") if self.page.export else ""
+    def exports(self) -> list[tuple[str, str]]:
+        """Names and addresses of the export."""
+        return [(name.upper(), self._address(format=name)) for name in _FORMATS] if self.page.export else []
 
     def sorted_by(self, column: Column) -> str:
         """ "ascending", "descending" or ""."""

@@ -26,6 +26,8 @@ JOBS = {
     "slots": N_("Rebuild concurrency slots"),
     "notices": N_("Send notices"),
     "chain": N_("Chain the entries of the operation logs"),
+    "bulk": N_("Work off bulk operations"),
+    "imports": N_("Work off imports"),
     "scheduled": N_("Do what is due for the tenants"),
 }
 SCHEDULED = {

@@ -20,6 +20,7 @@ LEDGER_KINDS: Mapping[str, str] = {
     "gift": N_("Gift"),
     "adjustment": N_("Adjustment"),
     "transfer": N_("Transfer"),
+    "opening": N_("Opening balance"),
 }
 METHODS: Mapping[str, str] = {**PAY_METHODS, CARD: N_("Recharge card"), USE: N_("Use of sessions")}
 DOCUMENTS: Mapping[str, str] = {

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from saas import tasks
 from saas.errors import Unavailable
@@ -19,7 +20,7 @@ from saas.jobs.kicks import kick_oldest
 from saas.jobs.notes import keep_notes
 from saas.jobs.overdue import Overdue
 from saas.jobs.scheduled import Scheduler
-from saas.tenants import health
+from saas.tenants import bulk_work, health, import_work
 from saas.tenants.adjusting import adjust_due
 from saas.tenants.chain import link_waiting
 from saas.tenants.first_logins import begin_terms
@@ -59,7 +60,8 @@ def all_jobs() -> list[Job]:
         Job("first_logins", 15, begin_terms),
         Job("scheduled", 5, Scheduler().run_due),
         Job("notices", 2, send_due),
-        Job("bulk", 0.5, work_off),
+        Job("bulk", 0.5, partial(work_off, bulk_work.WORK)),
+        Job("imports", 0.5, partial(work_off, import_work.WORK)),
         Job("chain", 1, link_waiting),
     ]
 

@@ -1,4 +1,4 @@
-"""Working off bulk runs (bulk.py), portion by portion: tenants take turns, and of each the oldest run comes first.
+"""Working off bulk runs (bulk.py), portion by portion (turns.py).
 
 A portion's outcome is written in one transaction with the run's counts, which say how far it has come. Whoever is
 killed before that does the portion again, and finds by its keys what it did; who lost the lease finds other counts.
@@ -9,56 +9,43 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from functools import partial
 from typing import Any
 
 from saas.errors import AppError, Unavailable
 from saas.store import Update
-from saas.tenants import bulk, login
+from saas.tenants import bulk, turns
 from saas.tenants.bulk import Candidate, Choice, Result, Run
 from saas.tenants.bulk_tasks import TASKS
-from saas.tenants.fanout import each_tenant
 from saas.tenants.forms import Form
-from saas.tenants.scope import Actor, PlatformScope, Scope
+from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
 
 log = logging.getLogger(__name__)
 
-_LOOKED_AT = 500  # open runs, for whose they are
 _GATHERED = 2000  # rows made in a portion
 _DONE = 20  # rows done in a portion
 
 
 async def turn(ps: PlatformScope) -> int:
-    """A portion for each tenant that has a run, those first who have waited longest; how many rows that were."""
-    rows = await ps.db.bulk_runs.find({"open": True}, sort=[("turn_at", 1)], limit=_LOOKED_AT, fields=["tenant_id"])
-    work: dict[str, None] = {row["tenant_id"]: None for row in rows}
-    return await each_tenant(ps, "bulk runs", work, partial(_portion, ps))
+    """A portion for each tenant that has a run; how many rows that was."""
+    return await turns.turn(ps, WORK)
 
 
-async def _portion(ps: PlatformScope, system: Scope, _: None) -> int:
-    """The next portion of the tenant's oldest run, in the name of whoever asked for it, if he still may."""
-    rows = await system.db.bulk_runs.find({"open": True}, sort=[("_id", 1)], limit=1)
-    if not rows:
-        return 0
-    run: Run = rows[0]
-    await system.db.bulk_runs.update_many({"open": True}, {"$set": {"turn_at": utcnow()}})
-    await system.db.bulk_runs.update_one({"_id": run["_id"], "state": "waiting"}, {"$set": {"state": "running"}})
-    scope = await login.acting(ps, Actor(**run["actor"]), system.tenant)
-    if reason := _stopped(system, scope, run):
-        await bulk.end(system, run["_id"], "stopped", reason)
-    elif scope is not None:
-        return await (_gather(scope, run) if run["gathered"] is not None else _work(scope, run))
-    return 0
+async def _portion(scope: Scope, run: Run) -> int:
+    """The next portion of a run."""
+    await scope.db.bulk_runs.update_one({"_id": run["_id"], "state": "waiting"}, {"$set": {"state": "running"}})
+    return await (_gather(scope, run) if run["gathered"] is not None else _work(scope, run))
 
 
-def _stopped(system: Scope, scope: Scope | None, run: Run) -> str:
-    """Why the run cannot go on, "" when it can."""
-    if system.tenant["status"] != "active":
-        return "tenant_stopped"
-    if scope is None:
-        return "actor_gone"
-    return "" if bulk.may(scope, run["verb"]) else "denied"
+def _may(scope: Scope, run: Run) -> bool:
+    return bulk.may(scope, run["verb"])
+
+
+async def _stop(scope: Scope, run: Run, reason: str) -> None:
+    await bulk.end(scope, run["_id"], "stopped", reason)
+
+
+WORK = turns.Work("bulk_runs", _may, _portion, _stop)
 
 
 async def _gather(scope: Scope, run: Run) -> int:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, NotFound, Taken
+from saas.store import Update
 from saas.tenants import adjustments, notices
 from saas.tenants.paging import ListQuery, Page, made_between, page
 from saas.tenants.scope import Scope
@@ -24,7 +25,7 @@ CARD = "card"  # the method of what a recharge card pays for: its money came in 
 USE = "use"  # the method of what a session is charged for, by the hour or the MB
 _PORTION = 1000  # members
 _DIGITS = 2  # of the number that an entry has within its purchase
-Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer"]
+Kind = Literal["payment", "charge", "refund", "gift", "adjustment", "transfer", "opening"]
 
 
 class LedgerEntry(TypedDict):
@@ -174,6 +175,42 @@ def sale(list_price: int, paid: int, method: str, note: str, tax_rate: int = 0) 
     return entry("payment", paid, method=method), entry("charge", -paid)
 
 
+class Opening(NamedTuple):
+    """What a member brought along from elsewhere: the `amount` with which its balance begins, or its taking back.
+
+    `key` is the entry's; `reverses` the entry that is taken back.
+    """
+
+    member_id: str
+    amount: int
+    key: str
+    note: str = ""
+    reverses: str = ""
+
+
+async def open_balances(tx: Scope, openings: Sequence[Opening]) -> None:
+    """Post opening balances, each member's at most once, all together; nobody is told. Call it in a transaction. Taken
+    for a key that is used.
+    """
+    if not openings:
+        return
+    changes = [Update({"_id": each.member_id}, {"$inc": {"balance": each.amount}}) for each in openings]
+    await tx.db.members.bulk(changes)
+    members = await tx.db.members.among(each.member_id for each in openings)
+    entries = [
+        _entry(
+            tx,
+            Posting("opening", each.amount, each.note, reverses=each.reverses),
+            each.key,
+            members[each.member_id],
+            "",
+            members[each.member_id]["balance"],
+        )
+        for each in openings
+    ]
+    await tx.db.ledger.insert_many(entries)
+
+
 async def listing(scope: Scope, query: ListQuery, kinds: Sequence[str] = ()) -> Page:
     """Entries, newest first, of all `kinds` or of some. Filters: `member_id`, `account_id`, `kind`, `method`, `actor`
     (name), and the days `since` and `until`.
@@ -206,7 +243,7 @@ async def _of_name(scope: Scope, name: str) -> list[dict[str, str]]:
 class Proof(NamedTuple):
     """What comparing some members with their entries came to; of what differs (member's id, balance, sum of entries).
 
-    A balance of None: there are entries, and no such member.
+    A balance of None: there are entries, and no such member. Such entries are right if they come to nothing.
     """
 
     members: int
@@ -227,9 +264,9 @@ async def prove(scope: Scope) -> AsyncIterator[Proof]:
         rows = await _sums(scope, {"member_id": within})
         sums = {row["_id"]: int(row["sum"]) for row in rows}
         balances = {member["_id"]: int(member["balance"]) for member in members}
-        suspects = [one for one in {**balances, **sums} if balances.get(one) != sums.get(one, 0)]
+        suspects = [one for one in {**balances, **sums} if balances.get(one, 0) != sums.get(one, 0)]
         found = [await scope.transaction(partial(_compared, member_id=each)) for each in suspects]
-        wrong = [each for each in found if each[1] != each[2]]
+        wrong = [each for each in found if (each[1] or 0) != each[2]]
         yield Proof(len(members), sum(int(row["entries"]) for row in rows), wrong)
         if not last:
             return

@@ -265,10 +265,12 @@ async def set_status(ps: PlatformScope, tenant_id: str, status: str) -> Tenant:
     return tenant
 
 
-async def check_tier(scope: Scope, noun: str) -> None:
-    """Limit("tier_limit") when one more `noun` ("nas", "accounts", "operators") would be beyond the tenant's tier."""
+async def check_tier(scope: Scope, noun: str, more: int = 1) -> None:
+    """Limit("tier_limit") when so many `more` of a `noun` ("nas", "accounts", "operators") would be beyond the tenant's
+    tier.
+    """
     allowed = getattr(TIERS[scope.tenant["tier"]], noun)
-    if allowed and await used(scope, noun, allowed) >= allowed:
+    if allowed and await used(scope, noun, allowed) + more > allowed:
         raise Limit("tier_limit", noun=noun, allowed=allowed)
 
 

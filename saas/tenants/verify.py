@@ -164,6 +164,21 @@ async def _bulk_runs(scope: Scope) -> list[str]:
     return wrong
 
 
+async def _imports(scope: Scope) -> list[str]:
+    """The counts of an import at which nobody is are those of its rows."""
+    wrong: list[str] = []
+    states: Counter[tuple[str, str]] = Counter()
+    async for row in _rows(scope.db.import_rows):
+        states[row["import_id"], row["state"]] += 1
+    for run in [run async for run in _rows(scope.db.imports) if not run["open"]]:
+        said = {"bad": run["bad"], "refused": run["refused"], "undone": run["removed"]}
+        said["done"] = run["done"] - run["removed"] - states[run["_id"], "kept"]
+        for state, count in said.items():
+            if states[run["_id"], state] != count:
+                wrong.append(f"import {run['_id']}: {count} {state}, its rows say {states[run['_id'], state]}")
+    return wrong
+
+
 CHECKS: tuple[Check, ...] = (
     _accounts,
     _devices,
@@ -173,6 +188,7 @@ CHECKS: tuple[Check, ...] = (
     _cards,
     _numbers,
     _bulk_runs,
+    _imports,
     ledger.differences,
     chain.faults,
 )

@@ -20,6 +20,7 @@ from saas.tenants.forms import Form
 from saas.tenants.journal import Group
 from saas.tenants.scope import PlatformScope
 from tests.browser import Browser
+from tests.tenants.import_files import as_csv, line, uploaded
 from tests.world import PASSWORD, USERNAME, Business, World
 
 pytestmark = pytest.mark.slow
@@ -46,6 +47,7 @@ async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
         "certificates": await _certificate(business),
         "documents": (await documents.receipt(business.scope, payment["_id"]))["_id"],
         "groups": business.operator["group_id"],
+        "imports": await _import(business),
         "log": audit[0]["_id"],
         "members": business.account["member_id"],
         "nas": business.nas["_id"],
@@ -72,6 +74,11 @@ async def _bulk_run(business: Business) -> str:
     """The id of the run that every business here has waiting."""
     choice = Choice(ids=[business.account["_id"]])
     return (await bulk.ask(business.scope, "resume", Form(), choice, "every-route"))["_id"]
+
+
+async def _import(business: Business) -> str:
+    """The id of the import that every business here has waiting."""
+    return (await uploaded(business.scope, as_csv([line("every-route")]), "every-route"))["_id"]
 
 
 async def _certificate(business: Business) -> str:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import UTC, datetime
 
 import pytest
+from openpyxl import load_workbook
 
 from saas.handlers.columns import Column, plain, printed
 from saas.handlers.lists import make_cursor, read_cursor
 from saas.handlers.messages import BadRequest
 from saas.i18n import Reader
+from saas.sheets import XLSX
 from saas.tenants import members
 from saas.tenants.scope import PlatformScope
 from tests.browser import Browser, text
@@ -90,6 +93,22 @@ async def test_the_export_is_the_filter_for_a_spreadsheet(owner: Browser, cast: 
     assert lines[0] == "Login,Name,Opened"
     assert [line.split(",")[0] for line in lines[1:]] == many
     assert lines[1].split(",")[1] == "'=Name page-0"
+
+
+async def test_the_export_is_a_workbook_too(owner: Browser, cast: World, many: list[str]) -> None:
+    answer = await owner.get(path(cast, "?q=page-&sort=login&format=xlsx&limit=2"), Accept_Language="en")
+    assert answer.headers["Content-Type"] == XLSX and 'filename="' in answer.headers["Content-Disposition"]
+    head, *found = load_workbook(io.BytesIO(answer.body)).active.iter_rows()
+    assert [cell.value for cell in head] == ["Login", "Name", "Opened"]
+    assert [row[0].value for row in found] == many
+    assert (found[0][1].value, found[0][1].data_type) == ("=Name page-0", "s")
+    assert isinstance(found[0][2].value, datetime)
+
+
+async def test_links_to_the_export_follow_the_filter(owner: Browser, cast: World, many: list[str]) -> None:
+    page = text(await owner.get(path(cast, "?q=page-"), Accept_Language="en"))
+    assert 'hx-select-oob="#tabs,#seen,#export"' in page and 'id="export"' in page
+    assert "?q=page-&amp;format=csv" in page and "?q=page-&amp;format=xlsx" in page
 
 
 async def test_search_text_is_shown_harmlessly(owner: Browser, cast: World) -> None:

@@ -64,7 +64,7 @@ class FormPage(Handler):
         """The form, with its first values."""
         values = await self.initial()
         bound = Bound(self.model, values, await self.choices(), version=values.get("version"))
-        bound.attempt = _new_attempt() if self.creates else ""
+        bound.attempt = new_attempt() if self.creates else ""
         await self.show(bound)
 
     async def post(self, **parts: str) -> None:
@@ -126,14 +126,15 @@ class FormPage(Handler):
             await self.ps.kv.release(name, self.request_id)
 
 
-def _new_attempt() -> str:
+def new_attempt() -> str:
+    """A fresh attempt key, for a form that a page carries beside other things."""
     return secrets.token_hex(12)
 
 
 def _attempt(body: Mapping[str, Any]) -> str:
     """The attempt key that the page carried; a body without one is an attempt of its own."""
     text = str(_first(body, "_attempt"))
-    return text if text.isalnum() and len(text) <= 64 else _new_attempt()
+    return text if text.isalnum() and len(text) <= 64 else new_attempt()
 
 
 def _first(body: Mapping[str, Any], name: str) -> Any:
