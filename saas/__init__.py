@@ -3,7 +3,7 @@
 The map of the house; a new file goes where its sentence is.
 
     __main__.py     chooses what was compiled (compiled.py)
-    commands.py     composition root: openpns web|radius|jobs|init|demo|verify|run; builds and wires, no logic
+    commands.py     composition root: openpns web|radius|jobs|init|unlock|demo|verify|run; builds and wires, no logic
     launch.py       openpns run: the Procfile in the foreground, and the proof that it works
     compiled.py     the path of packets as machine code, where it was compiled
     config.py       typed settings from the environment; the only reader of os.environ

@@ -186,6 +186,19 @@ async def init(settings: Settings, args: argparse.Namespace) -> int:
     return 0
 
 
+async def unlock(settings: Settings, args: argparse.Namespace) -> int:
+    """Take a cloud account's second factor away, for a platform owner who has lost app and recovery codes."""
+    from saas.tenants import factors
+
+    async with opened(settings) as ps:
+        account = await ps.db.cloud_accounts.one({"email": args.email.lower()})
+        if account is None or await factors.get(ps, account["_id"]) is None:
+            raise ConfigError(f"There is no cloud account {args.email} with a second factor.")
+        await factors.reset_owner(ps, account["_id"])
+    print(f"{args.email} logs in with the password alone now.")
+    return 0
+
+
 async def demo(settings: Settings, args: argparse.Namespace) -> int:
     """The demo tenant, or a dataset to measure with."""
     from saas.tenants import demo as demo_data
@@ -267,6 +280,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument(f"--{kind}-port", type=_count, default=0)
     first = add(init)
     first.add_argument("--email", default=platform.FIRST_OWNER, help="the first platform owner's mail address")
+    add(unlock).add_argument("email", help="the cloud account's mail address")
     data = add(demo)
     for name, text in (
         ("tenants", "how many tenants t0000…; without it the demo tenant is made"),

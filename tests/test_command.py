@@ -57,6 +57,21 @@ async def test_verify_says_what_is_broken(tmp_path: Path) -> None:
     assert "demo: its pool elsewhere does not exist or is retired" in said
 
 
+async def test_a_platform_owner_who_lost_his_second_factor_is_let_in_again(tmp_path: Path) -> None:
+    assert (await openpns(tmp_path, "init", "--email", "boss@example.com"))[0] == 0
+    status, said = await openpns(tmp_path, "unlock", "boss@example.com")
+    assert status == 2 and "no cloud account boss@example.com with a second factor" in said
+    async with embedded.stores(config.load(data_dir=tmp_path)) as urls:
+        store = await Store.open(urls.mongo_url)
+        boss = await store.platform().cloud_accounts.one({"email": "boss@example.com"})
+        await store.platform().factors.insert({"_id": boss["_id"], "tenant_id": "", "codes": []})
+        status, said = await openpns(tmp_path, "unlock", "Boss@example.com")
+        assert status == 0 and "password alone" in said
+        assert await store.platform().factors.one({}) is None
+        assert await store.platform().platform_audit.count({"action": "cloud_account.factor_reset"}) == 1
+        store.close()
+
+
 @pytest.mark.parametrize(
     ("words", "settings", "sentence"),
     [

@@ -13,7 +13,21 @@ from saas.handlers.log_words import NOUNS
 from saas.handlers.messages import STATES
 from saas.handlers.routes import actions
 from saas.i18n import N_, Reader
-from saas.tenants import accounts, audit, lines, members, nas, operators, parameters, plans, pools
+from saas.tenants import (
+    accounts,
+    audit,
+    card_making,
+    lines,
+    members,
+    nas,
+    notices_texts,
+    operators,
+    parameters,
+    plans,
+    pools,
+    traces,
+    webhooks,
+)
 
 
 class AccountFields(lines.LineForm, accounts.QuickOpenForm):
@@ -22,37 +36,64 @@ class AccountFields(lines.LineForm, accounts.QuickOpenForm):
 
 _FORMS: Mapping[str, type[BaseModel]] = {
     "account": AccountFields,
+    "card": card_making.BatchForm,
     "group": operators.GroupForm,
     "member": members.MemberForm,
     "nas": nas.NasForm,
+    "notice_text": notices_texts.TextForm,
     "operator": operators.OperatorForm,
     "parameters": parameters.ParametersForm,
     "plan": plans.PlanForm,
     "pool": pools.PoolForm,
+    "trace": traces.TraceForm,
+    "webhook": webhooks.WebhookForm,
 }
 # Fields that no form has.
 _TITLES: Mapping[str, str] = {
     "account_id": N_("Account"),
+    "activates_at": N_("Active from"),
+    "address": N_("Address"),
+    "attempts": N_("Tries"),
+    "balance": N_("Balance"),
+    "card": N_("Recharge card"),
+    "closing_told_at": N_("Told of the closing"),
+    "down_rate": N_("Download"),
+    "error_cause": N_("Error-Cause"),
     "expires_at": N_("Expires"),
+    "fingerprint": N_("Fingerprint"),
     "former_ports": N_("Former ports"),
     "identifier": N_("NAS identifier"),
+    "kind": N_("Kind"),
+    "language": N_("Language"),
     "login": N_("Login name"),
     "logo": N_("Logo"),
     "member_name": N_("Real name"),
+    "name": N_("Name"),
     "next_plan_id": N_("Next plan"),
     "nas_id": N_("NAS device"),
+    "not_after": N_("Good until"),
     "note": N_("Note"),
     "octets_left": N_("Traffic left"),
     "password_hash": N_("Password"),
+    "platform": N_("Platform"),
     "pool": N_("Pool"),
+    "renews": N_("Automatic renewal"),
+    "result": N_("Answer of the device"),
+    "rtt_ms": N_("Round trip (ms)"),
     "sealed_nt_hash": N_("Password"),
     "sealed_password": N_("Password"),
     "sealed_secret": N_("Shared secret"),
     "seconds_left": N_("Online time left"),
+    "serial": N_("Serial number"),
+    "sessions": N_("Sessions"),
+    "state": N_("State"),
     "status": N_("Status"),
     "suspended_at": N_("Suspended since"),
     "tier": N_("Tier"),
     "until": N_("Answers until"),
+    "up_rate": N_("Upload"),
+    "username": N_("Account name"),
+    "valid_until": N_("Good until"),
 }
 # What permissions are about, by the beginning of their keys.
 _PERMITTED: Mapping[str, str] = {
@@ -71,7 +112,7 @@ _PERMITTED: Mapping[str, str] = {
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 _OCTETS = ("octets", "octets_left", "gift_octets")
 _SECONDS = ("seconds", "seconds_left", "idle_timeout")
-_UNTOLD = ("attempt", "agent_id", "member_id", "balance", "term", "terms")  # of no use to a reader, or in the ledger
+_UNTOLD = ("attempt", "agent_id", "member_id", "term", "terms")  # of no use to a reader
 
 
 class Line(NamedTuple):
@@ -144,11 +185,11 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
         return reader.rate(int(value))
     if name in _OCTETS or name in _SECONDS:
         return reader.octets(value) if name in _OCTETS else reader.duration(value)
-    if info and info.widget == "money":
+    if name == "balance" or (info and info.widget == "money"):
         return reader.money(int(value))
     if name == "tax_rate":
         return f"{value / 100:g} %"
-    if name == "status" and value in STATES:
+    if name in ("status", "state") and value in STATES:
         return reader(STATES[value][0])
     words = info.hints.get("labels", {}) if info else {}
     return reader(words.get(value, str(value))) if isinstance(value, str) else str(value)

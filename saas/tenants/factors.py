@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, TypedDict
 
 from pydantic import Field, StringConstraints
 
@@ -217,6 +217,14 @@ async def _tell(ps: PlatformScope, to: str, name: str, language: str) -> None:
 # what is kept
 
 
+def opens(ps: PlatformScope, row: Factor) -> bool:
+    """Whether a stored secret can be unsealed with this secret key."""
+    try:
+        return bool(_secret(ps, row))
+    except security.Unsealable:
+        return False
+
+
 async def _lay(ps: PlatformScope, what: str, actor_id: str, text: str) -> None:
     """Keep a secret for some minutes, sealed."""
     wrapped = ps.keys.wrap("factor", text.encode(), actor_id.encode())
@@ -228,7 +236,7 @@ async def _laid(ps: PlatformScope, what: str, actor_id: str) -> str:
     return ps.keys.unwrap("factor", base64.b64decode(kept), actor_id.encode()).decode() if kept else ""
 
 
-def _secret(ps: PlatformScope, row: Any) -> str:
+def _secret(ps: PlatformScope, row: Factor) -> str:
     return ps.keys.unwrap("factor", row["sealed"], row["_id"].encode()).decode()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from saas.security import Unsealable
 from saas.store import Table
-from saas.tenants import chain, ledger, nas
+from saas.tenants import chain, factors, ledger, nas
 from saas.tenants.scope import SYSTEM, PlatformScope, Scope
 from saas.values import normal_username
 
@@ -27,6 +27,12 @@ async def verify(ps: PlatformScope) -> AsyncIterator[str]:
         for check in CHECKS:
             for sentence in await check(scope):
                 yield f"{owned['slug']}: {sentence}"
+    async for factor in _rows(ps.db.factors):
+        owner = ps.db.operators if factor["tenant_id"] else ps.db.cloud_accounts
+        if await owner.one({"_id": factor["_id"]}, ["_id"]) is None:
+            yield f"second factor {factor['_id']}: there is no such person"
+        elif not factors.opens(ps, factor):
+            yield f"second factor {factor['_id']}: it cannot be unsealed with this secret key"
     for sentence in await chain.faults(ps):
         yield f"platform: {sentence}"
     async for event in _rows(ps.db.dead_events):

@@ -62,6 +62,15 @@ async def test_an_entry_shows_before_and_after_in_words(boss: Browser, page: str
     assert "Not on sale" in text(await boss.get(f"{page}/{entries['plan.retire']}", **EN))
 
 
+async def test_money_on_a_balance_is_told_as_money(boss: Browser, page: str, scope: Scope, own: Business) -> None:
+    form = {"amount": "20.00", "method": "cash", "_attempt": "logtopup"}
+    answer = await boss.post(page.replace("/log", f"/members/{own.account['member_id']}/top-up"), form)
+    assert answer.code == 303
+    entry = await scope.db.audit.one({"action": "member.top_up"})
+    shown = re.sub(r"\s+", " ", text(await boss.get(f"{page}/{entry['_id']}", **EN)))
+    assert "Balance" in shown and "¥0.00</del>" in shown and "¥20.00</ins>" in shown
+
+
 async def test_no_secret_is_in_the_log(boss: Browser, page: str, scope: Scope) -> None:
     row = (await scope.db.audit.find({"action": "account.open"}, limit=1))[0]
     shown = text(await boss.get(f"{page}/{row['_id']}", **EN))

@@ -15,6 +15,8 @@ from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
 from tests.world import World
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def scope(world: World) -> Scope:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import email
+import email.policy
 import secrets
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import pyotp
 import pytest
 
 from saas import totp
 from saas.errors import Conflict, Denied, Invalid, Limit, NotFound
+from saas.outbound import Mailer
 from saas.permissions import Permission
 from saas.tenants import factors, login, operators, signins
 from saas.tenants.factors import CodeForm, ProofForm
 from saas.tenants.scope import PlatformScope
+from saas.tenants.verify import verify
 from tests.world import PASSWORD, World
 
 WRONG = "000000"
@@ -165,6 +171,28 @@ async def test_who_manages_operators_resets_it(world: World, session: login.Sess
     await factors.reset(scope, session.actor.id)
     assert await login.session(ps, token, "") is None and await factors.get(ps, session.actor.id) is None
     assert await scope.db.audit.count({"action": "operator.factor_reset", "target": session.actor.id}) == 1
+
+
+async def test_the_owner_is_told_of_a_reset(world: World, session: login.Session, tmp_path: Path) -> None:
+    await enrol(world.ps, session)
+    scope = replace(world.acme.scope, services=replace(world.ps.services, mailer=Mailer(folder=tmp_path)))
+    await factors.reset(scope, session.actor.id)
+    (mail,) = [email.message_from_bytes(path.read_bytes(), policy=email.policy.default) for path in tmp_path.iterdir()]
+    assert mail["To"] == world.acme.email and "bob" in mail["Subject"]
+    assert world.acme.scope.actor.name in mail.get_content()
+
+
+async def test_what_cannot_be_unsealed_is_told(world: World, session: login.Session) -> None:
+    ps, me = world.ps, session.actor.id
+    await enrol(ps, session)
+    assert not [said async for said in verify(ps) if me in said]
+    await ps.db.factors.update_one({"_id": me}, {"$set": {"sealed": b"of another key, as it seems"}})
+    assert [said async for said in verify(ps) if me in said] == [
+        f"second factor {me}: it cannot be unsealed with this secret key"
+    ]
+    await ps.db.operators.delete(me)
+    assert f"second factor {me}: there is no such person" in [said async for said in verify(ps)]
+    await ps.db.factors.delete(me)
 
 
 async def test_a_cloud_account_has_one_too(world: World) -> None:

@@ -117,3 +117,13 @@ async def test_tenants_of_old_can_print(world: World) -> None:
         await migrations.papers_begin(world.ps)
     assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == fresh
     assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["legal_name"] == "Zeta Ltd"
+
+
+async def test_tenants_of_old_ask_for_no_second_factor(world: World) -> None:
+    fresh: Any = world.acme.scope.tenant["parameters"]
+    await world.ps.db.tenants.update(world.acme.id, {"$unset": {"parameters.second_factor": ""}})
+    await world.ps.db.tenants.update(world.zeta.id, {"$set": {"parameters.second_factor": True}})
+    for _ in range(2):
+        await migrations.second_factor_begins(world.ps)
+    assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == fresh
+    assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["second_factor"] is True
