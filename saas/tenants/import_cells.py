@@ -95,11 +95,16 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a file is read: which column is where, whose export it is, and on whose clock its days end."""
+    """How a file is read: which column is where, whose export it is, and on whose clock its days end.
+
+    `plan` and `expires`: what rows have whose own cell is empty, as they would write it.
+    """
 
     columns: Mapping[str, int]
     source: str
     zone: str
+    plan: str = ""
+    expires: str = ""
 
     def row(self, cells: Sequence[str]) -> Values:
         """The values of a row; what is wrong with it stands in `problems`."""
@@ -107,12 +112,17 @@ class Reading:
         for column in TITLES:
             at = self.columns.get(column)
             cell = cells[at] if at is not None and at < len(cells) else ""
+            if column == "plan" and not cell.strip():
+                cell = self.plan
             try:
                 self._take(values, column, cell)
             except Wrong as wrong:
                 shown = "" if column == "password" else normal(cell)[:_SHOWN]
                 values.problems.append(Problem(column, wrong.code, shown, wrong.data))
         values.login = values.login or values.username
+        said = values.expires or values.forever or any(problem.column == "expires" for problem in values.problems)
+        if self.expires and not said and values.status != "pending":
+            values.expires, values.forever = moment(self.expires, self.zone)
         return values
 
     def _take(self, values: Values, column: str, cell: str) -> None:

@@ -13,7 +13,7 @@ from pydantic import Field, create_model
 
 from saas.i18n import N_
 from saas.sheets import COLUMNS, normal
-from saas.tenants.forms import Form
+from saas.tenants.forms import Form, Line, OptionalDate
 
 # Our own template, in its order: field -> title.
 TITLES: Final[Mapping[str, str]] = {
@@ -114,6 +114,25 @@ def _choice(field: str) -> Any:
 ColumnsForm: type[Form] = create_model(
     "ColumnsForm",
     __base__=Form,
-    __doc__="Which column of the file is which, by its place from 0; None: there is none.",
+    __doc__="""Which column of the file is which, by its place from 0; None: there is none. And what rows have whose own
+    cell is empty: the name of a plan, a last day.
+    """,
     **{field: _choice(field) for field in TITLES},
+    default_plan=(
+        Line,
+        Field(
+            default="",
+            title=N_("Plan of rows without one"),
+            description=N_("For files that do not say it."),
+            json_schema_extra={"widget": "select"},
+        ),
+    ),
+    default_expires=(
+        OptionalDate,
+        Field(
+            default=None,
+            title=N_("Expiry of rows without one"),
+            description=N_("To the end of this day. Accounts that are not active yet have none."),
+        ),
+    ),
 )

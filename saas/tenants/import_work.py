@@ -82,7 +82,8 @@ async def _check(scope: Scope, run: Import, lines: Sequence[Line]) -> int:
 
 
 def _values(scope: Scope, run: Import, lines: Sequence[Line]) -> list[Values]:
-    reading = Reading(run["columns"], run["source"], scope.tenant["parameters"]["timezone"])
+    zone = scope.tenant["parameters"]["timezone"]
+    reading = Reading(run["columns"], run["source"], zone, run["plan"], run["expires"])
     return [reading.row(line.cells) for line in lines]
 
 

@@ -22,7 +22,7 @@ from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import audit, platform
 from saas.tenants.forms import Form
-from saas.tenants.import_columns import NEEDED, complete, guess, source_of
+from saas.tenants.import_columns import NEEDED, TITLES, complete, guess, source_of
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import Scope
 from saas.values import new_id, utcnow
@@ -51,7 +51,7 @@ class FileForm(Form):
 
 class Import(TypedDict):
     """`file` is its name, `titles` its first row, `source` whose export it is (import_columns.SOURCES) or "",
-    `columns` field -> place.
+    `columns` field -> place; `plan`, `expires`: a name and a day for rows that say none, or "".
 
     `phase`: what is or was being done, "check", "commit" or "undo"; `at`: the next part of `parts` to do of that, -1:
     former outcomes are to be removed first. `good` and `bad` of the `total` rows as they were looked at; `done` and
@@ -66,6 +66,8 @@ class Import(TypedDict):
     titles: list[str]
     source: str
     columns: dict[str, int]
+    plan: str
+    expires: str
     state: State
     phase: Literal["check", "commit", "undo"]
     open: bool
@@ -155,8 +157,10 @@ async def upload(scope: Scope, form: FileForm, name: str, key: str) -> Import:
 
 async def recheck(scope: Scope, import_id: str, form: Any) -> Import:
     """Have the file looked at anew, its columns being those of a ColumnsForm. Invalid, NotFound, Conflict."""
-    chosen = {field: at for field, at in form.model_dump().items() if at is not None}
+    chosen = {field: at for field, at in form.model_dump(include=set(TITLES)).items() if at is not None}
     wrong = {field: "missing" for field in NEEDED if field not in chosen}
+    if form.default_plan:
+        wrong.pop("plan", None)
     places = list(chosen.values())
     wrong |= {field: "not_unique" for field, at in chosen.items() if places.count(at) > 1}
     row = await get(scope, import_id)
@@ -165,7 +169,8 @@ async def recheck(scope: Scope, import_id: str, form: Any) -> Import:
         raise Invalid(wrong)
     if row["phase"] != "check":
         raise Conflict("import_begun")
-    changes = {"columns": chosen, "state": "checking", "at": -1, "good": 0, "bad": 0}
+    changes: dict[str, Any] = {"columns": chosen, "state": "checking", "at": -1, "good": 0, "bad": 0}
+    changes |= {"plan": form.default_plan, "expires": (form.default_expires and form.default_expires.isoformat()) or ""}
     return await _set_going(scope, row, changes, "check")
 
 
@@ -320,6 +325,8 @@ def _new(
         "titles": list(titles),
         "source": source_of(titles),
         "columns": dict(columns),
+        "plan": "",
+        "expires": "",
         "state": "checking" if ready else "columns",
         "phase": "check",
         "open": ready,

@@ -10,7 +10,7 @@ from typing import Any
 
 from openpyxl import Workbook
 
-from saas.tenants import import_work, imports, turns
+from saas.tenants import accounts, import_work, imports, members, turns
 from saas.tenants.imports import FileForm, Import, ImportRow
 from saas.tenants.paging import ListQuery
 from saas.tenants.scope import PlatformScope, Scope
@@ -93,3 +93,18 @@ async def problems(scope: Scope, run: Import) -> list[tuple[int, str, str]]:
 def counts(run: Import) -> tuple[str, int, int, int, int]:
     """State, good, bad, done, refused."""
     return run["state"], run["good"], run["bad"], run["done"], run["refused"]
+
+
+async def everything(scope: Scope) -> dict[str, list[Any]]:
+    tables = ("members", "accounts", "quotas", "ledger", "deeds", "notices")
+    return {name: await getattr(scope.db, name).find({}, limit=10_000) for name in tables}
+
+
+async def account(scope: Scope, username: str) -> accounts.Account:
+    row = await scope.db.accounts.one({"username": username})
+    return await accounts.get(scope, row["_id"])
+
+
+async def member(scope: Scope, login: str) -> members.Member:
+    found: members.Member = await scope.db.members.one({"login": login})
+    return found

@@ -1,9 +1,8 @@
-"""Imports: looked at without a change, taken over once whatever happens, taken back where nobody touched."""
+"""Imports: looked at without a change, taken over once whatever happens."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import UTC, datetime
 
 import pytest
 
@@ -15,29 +14,24 @@ from saas.tenants import (
     import_work,
     imports,
     ledger,
-    life,
-    lines,
     login,
-    members,
     operators,
     plans,
     turns,
     verify,
-    wallet,
 )
-from saas.tenants.accounting import AcctEvent
-from saas.tenants.apply import apply
 from saas.tenants.import_columns import ColumnsForm
-from saas.tenants.journal import Group
 from saas.tenants.plan_form import PlanForm
-from saas.tenants.scope import Actor, PlatformScope, Scope
-from saas.tenants.standing import SUSPEND, NoteForm
-from saas.values import new_id, utcnow
+from saas.tenants.scope import Actor, Change, PlatformScope, Scope
+from saas.values import new_id
 from tests.tenants.import_files import (
+    account,
     as_csv,
     checked,
     counts,
+    everything,
     line,
+    member,
     problems,
     rows_of,
     taken_over,
@@ -52,21 +46,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def scope(world: World) -> Scope:
     return world.acme.scope
-
-
-async def everything(scope: Scope) -> dict[str, list[Any]]:
-    tables = ("members", "accounts", "quotas", "ledger", "deeds", "notices")
-    return {name: await getattr(scope.db, name).find({}, limit=10_000) for name in tables}
-
-
-async def account(scope: Scope, username: str) -> accounts.Account:
-    row = await scope.db.accounts.one({"username": username})
-    return await accounts.get(scope, row["_id"])
-
-
-async def member(scope: Scope, login: str) -> members.Member:
-    found: members.Member = await scope.db.members.one({"login": login})
-    return found
 
 
 async def test_a_look_changes_nothing_and_finds_what_is_wrong_by_row_and_cell(ps: PlatformScope, scope: Scope) -> None:
@@ -205,61 +184,6 @@ async def test_stopped_half_way_it_says_what_was_done_and_goes_on_or_back(
     assert await scope.db.import_parts.count({}) == 0
 
 
-async def test_it_is_taken_back_as_if_it_had_not_been(ps: PlatformScope, scope: Scope) -> None:
-    before = await everything(scope)
-    run = await taken_over(ps, scope, line("b-1", balance="7"), line("b-2", login="b-1"), line("b-3", login="alice"))
-    with pytest.raises(Conflict, match="import_not_ready"):
-        await imports.begin(scope, run["_id"])
-    gone = await worked_off(ps, scope, await imports.undo(scope, run["_id"]))
-    assert (gone["state"], gone["removed"], gone["kept"]) == ("undone", 3, 0)
-    after = await everything(scope)
-    entries = [entry for entry in after.pop("ledger") if entry not in before["ledger"]]
-    assert [(entry["kind"], entry["amount"]) for entry in reversed(entries)] == [("opening", 700), ("opening", -700)]
-    assert entries[0]["reverses"] == entries[1]["_id"]
-    assert after == {name: rows for name, rows in before.items() if name != "ledger"}
-    assert await ledger.differences(scope) == []
-    with pytest.raises(Conflict, match="undo_too_late"):
-        await imports.undo(scope, run["_id"])
-
-
-async def test_what_was_touched_stays(ps: PlatformScope, scope: Scope, world: World) -> None:
-    names = ("free", "online", "renamed", "paid", "changed", "pair-1", "pair-2", "deleted")
-    rows = [line(name, login="pair" if name.startswith("pair") else "", balance="1") for name in names]
-    run = await taken_over(ps, scope, *rows)
-    ids = {name: (await account(scope, name))["_id"] for name in names}
-    event = AcctEvent(scope.tenant_id, world.acme.nas["_id"], "start", "s-1", "online", 1.7e9, 1.7e9)
-    await apply(ps, [Group("", "1", event.received, (event,), b"")])
-    await members.update(scope, (await member(scope, "renamed"))["_id"], members.MemberForm(name="New"))
-    await wallet.top_up(scope, (await member(scope, "paid"))["_id"], wallet.TopUpForm(amount=100), new_id("pay"))
-    await life.perform(scope, SUSPEND, ids["changed"], NoteForm(), new_id("act"))
-    await lines.update(scope, ids["pair-2"], lines.LineForm(mac="AA-BB-CC-DD-EE-FF"))
-    await scope.db.accounts.delete(ids["deleted"])
-    await scope.db.quotas.delete(ids["deleted"])
-    gone = await worked_off(ps, scope, await imports.undo(scope, run["_id"]))
-    assert (gone["removed"], gone["kept"]) == (3, 5) and await verify._imports(scope) == []
-    await scope.db.imports.update(run["_id"], {"$set": {"removed": 4}})
-    assert len(await verify._imports(scope)) == 2
-    assert await problems(scope, run) == [
-        (3, "username", "used_since"),
-        (4, "username", "changed_since"),
-        (5, "username", "booked_since"),
-        (6, "username", "changed_since"),
-        (8, "username", "changed_since"),
-    ]
-    left = await scope.db.accounts.find({"_id": {"$in": list(ids.values())}}, limit=10)
-    assert {row["username"] for row in left} == {"online", "renamed", "paid", "changed", "pair-2"}
-    assert await member(scope, "pair") and not await member(scope, "free") and not await member(scope, "deleted")
-    assert await ledger.differences(scope) == []
-
-
-async def test_a_day_later_it_cannot_be_taken_back(ps: PlatformScope, scope: Scope) -> None:
-    run = await taken_over(ps, scope, line("late"))
-    assert run["undo_until"] == (run["done_at"] or utcnow()) + timedelta(hours=24)
-    await scope.db.imports.update(run["_id"], {"$set": {"undo_until": utcnow()}})
-    with pytest.raises(Conflict, match="undo_too_late"):
-        await imports.undo(scope, run["_id"])
-
-
 async def test_what_was_taken_meanwhile_is_refused(ps: PlatformScope, scope: Scope, world: World) -> None:
     run = await checked(ps, scope, line("race"), line("free-1"), line("free-2", login="walk-in", balance="3"))
     form = accounts.QuickOpenForm(username="race", plan_id=world.acme.plan["_id"])
@@ -369,3 +293,33 @@ async def test_the_file_goes_after_a_week_and_the_import_says_so(ps: PlatformSco
     await import_parts.forget(scope, run["_id"])
     halted = await worked_off(ps, scope, await imports.begin(scope, run["_id"]))
     assert (halted["state"], halted["reason"]) == ("stopped", "file_gone")
+
+
+async def test_what_a_file_does_not_say_is_said_for_all_its_rows(ps: PlatformScope, scope: Scope) -> None:
+    rows = [["d-1", "2031-01-01", ""], ["d-2", "", "Active"], ["d-3", "", "pending"], ["d-4", "never", ""]]
+    run = await uploaded(scope, as_csv(rows, ["username", "expiry", "status"]))
+    assert run["state"] == "columns"
+    form = {"username": 0, "expires": 1, "status": 2, "default_plan": "Monthly", "default_expires": "2032-02-29"}
+    seen = await imports.recheck(scope, run["_id"], ColumnsForm.model_validate(form))
+    assert counts(await worked_off(ps, scope, seen)) == ("checked", 4, 0, 0, 0)
+    await worked_off(ps, scope, await imports.begin(scope, run["_id"]))
+    ends = [(await account(scope, f"d-{number}"))["expires_at"] for number in range(1, 5)]
+    assert ends == [
+        datetime(2031, 1, 1, 15, 59, 59, tzinfo=UTC),
+        datetime(2032, 2, 29, 15, 59, 59, tzinfo=UTC),
+        None,
+        None,
+    ]
+
+
+async def test_engines_are_told_once_and_not_for_every_row(ps: PlatformScope, scope: Scope, small_parts: None) -> None:
+    run = await checked(ps, scope, *(line(f"n-{number}") for number in range(5)))
+    heard: list[Change] = []
+    news = ps.kv.news(0.2)
+    assert await anext(news) is None
+    for ask in (imports.begin, imports.undo):
+        await worked_off(ps, scope, await ask(scope, run["_id"]))
+        while change := await anext(news):
+            heard += [change] if change.tenant_id == scope.tenant_id else []
+    await news.aclose()  # type: ignore[attr-defined]
+    assert heard == [Change("tenant", scope.tenant_id, scope.tenant["slug"])] * 2

@@ -17,7 +17,7 @@ from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.sheets import Writer
-from saas.tenants import import_parts, imports
+from saas.tenants import import_parts, imports, plans
 from saas.tenants.import_columns import SOURCES, TITLES, ColumnsForm
 from saas.tenants.paging import ListQuery, Page
 
@@ -158,13 +158,15 @@ class Columns(FormPage):
 
     async def initial(self) -> Mapping[str, Any]:
         """As they are now."""
-        return (await imports.get(self.scope, self.part("id")))["columns"]
+        run = await imports.get(self.scope, self.part("id"))
+        return {**run["columns"], "default_plan": run["plan"], "default_expires": run["expires"]}
 
     async def choices(self) -> Mapping[str, Choices]:
-        """The columns of the file."""
+        """The columns of the file, and the plans on sale by their names."""
         run = await imports.get(self.scope, self.part("id"))
         found = [(str(at), title or f"{at + 1}") for at, title in enumerate(run["titles"])]
-        return dict.fromkeys(TITLES, found)
+        names = [plan["name"] for plan in await plans.for_sale(self.scope)]
+        return {**dict.fromkeys(TITLES, found), "default_plan": [(name, name) for name in names]}
 
     async def extra(self) -> Mapping[str, Any]:
         """Whose columns they are."""
