@@ -25,6 +25,7 @@ JOBS = {
     "adjustments": N_("Hold open sessions to what has changed"),
     "slots": N_("Rebuild concurrency slots"),
     "notices": N_("Send notices"),
+    "plans": N_("Prepare accounts for a change of their plan"),
     "scheduled": N_("Do what is due for the tenants"),
 }
 SCHEDULED = {
@@ -33,7 +34,7 @@ SCHEDULED = {
     "expired": N_("Tell whose plan has ended"),
     "expiring": N_("Tell whose plan ends soon"),
     "proof": N_("Prove that every balance is the sum of its entries"),
-    "quota_used": N_("Tell whose quota is used up"),
+    "quota_used": N_("Tell whose quota is used up, or nearly"),
 }
 ENGINE_COLUMNS = (
     Column(N_("Worker"), "worker", role="title"),

@@ -23,6 +23,7 @@ from saas.tenants import health
 from saas.tenants.adjusting import adjust_due
 from saas.tenants.first_logins import begin_terms
 from saas.tenants.outbox import send_due
+from saas.tenants.plans import settle_all
 from saas.tenants.scope import PlatformScope
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def all_jobs() -> list[Job]:
         Job("scheduled", 5, Scheduler().run_due),
         Job("notices", 2, send_due),
         Job("bulk", 0.5, work_off),
+        Job("plans", 0.5, settle_all),
     ]
 
 

@@ -11,7 +11,7 @@ from saas.tenants.scope import Actor, PlatformScope, Scope
 from saas.values import new_id, utcnow
 
 _SECRET = ("password", "secret", "hash", "sealed")
-_BOOKKEEPING = {"_id", "tenant_id", "version", "created_at", "updated_at", "search"}
+_BOOKKEEPING = {"_id", "tenant_id", "version", "created_at", "updated_at", "search", "settling"}
 
 
 class Entry(TypedDict):
