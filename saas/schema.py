@@ -147,6 +147,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id")),
             Index(_newest("tenant_id", "status")),
             Index(_up("tenant_id", "name"), unique=True),
+            Index(_up("settling.open", "_id"), partial=(("settling.open", True),)),
         ),
     ),
     "members": Collection(

@@ -125,6 +125,7 @@ ERROR: Mapping[str, str] = {
     "attribute_engines": N_("{line} is for the engine to say, from the account and the other fields of the plan."),
     "attribute_value": N_("In “{line}” the value does not fit the attribute’s type, {type}."),
     "attributes_many": N_("At most {most} attributes, of {octets} octets in all, go with a log-in."),
+    "plan_settling": N_("An earlier change of {name} is still under way. Wait until its accounts are seen to."),
     "nothing_planned": N_("No change of plan is planned for {name}."),
     "not_waiting": N_("The time of {name} runs already."),
     "price_changed": N_(

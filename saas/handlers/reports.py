@@ -28,6 +28,7 @@ JOBS = {
     "chain": N_("Chain the entries of the operation logs"),
     "bulk": N_("Work off bulk operations"),
     "imports": N_("Work off imports"),
+    "plans": N_("Prepare accounts for a change of their plan"),
     "scheduled": N_("Do what is due for the tenants"),
 }
 SCHEDULED = {
@@ -40,7 +41,7 @@ SCHEDULED = {
     "expiring": N_("Tell whose plan ends soon"),
     "online_counts": N_("Count who is online"),
     "proof": N_("Prove that every balance is the sum of its entries"),
-    "quota_used": N_("Tell whose quota is used up"),
+    "quota_used": N_("Tell whose quota is used up, or nearly"),
     "renewals": N_("Renew from the balance"),
 }
 ENGINE_COLUMNS = (

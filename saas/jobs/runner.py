@@ -25,6 +25,7 @@ from saas.tenants.adjusting import adjust_due
 from saas.tenants.chain import link_waiting
 from saas.tenants.first_logins import begin_terms
 from saas.tenants.outbox import send_due
+from saas.tenants.plans import settle_all
 from saas.tenants.scope import PlatformScope
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def all_jobs() -> list[Job]:
         Job("bulk", 0.5, partial(work_off, bulk_work.WORK)),
         Job("imports", 0.5, partial(work_off, import_work.WORK)),
         Job("chain", 1, link_waiting),
+        Job("plans", 0.5, settle_all),
     ]
 
 

@@ -201,6 +201,7 @@ async def quick_open(
     member = new_member(form.username, password_hash=hashed, **particulars)
     account = new_account(scope, member, plan["_id"], form.username, password) | {
         **offer.holding,
+        "terms": plans.newcomers_terms(plan),
         "status": offer.status,
         "activates_at": activates_at,
         "static_ip": form.static_ip,

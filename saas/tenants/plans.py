@@ -6,18 +6,20 @@ hours, bindings, what happens at the end.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
-from saas.errors import Conflict, Denied, Invalid
+from saas.errors import Conflict, Denied, Invalid, Taken
 from saas.tenants import attributes, records
 from saas.tenants.billing import METERED, Tariff
+from saas.tenants.fanout import each_tenant
 from saas.tenants.paging import ListQuery, Page, beginning, page
 from saas.tenants.plan_form import DAYS, MATTERS, NEEDED, AtEnd, Binding, PlanForm
-from saas.tenants.scope import Scope
+from saas.tenants.scope import Actor, PlatformScope, Scope
 
 PLAN = records.Noun("plans", "plan", "pln", "name")
 
@@ -28,6 +30,27 @@ _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 KEPT = (*Tariff.__annotations__, "up_rate", "down_rate", "concurrency", "counted", "days", "hours_from", "hours_until")
 
 
+_PORTION = 500  # accounts: whoever writes anything waits for it
+_MOST = 10**6  # that are counted
+_AT_ONCE = 4  # portions that a change does itself before it leaves the rest to the jobs, and these in a turn
+
+
+class Settling(TypedDict):
+    """A change of a plan that its accounts are being prepared for, in order of their ids.
+
+    `terms`: what those without any take, None: those that have some give them up. `values`: what the plan becomes when
+    that is done, None: it is so already. `after`: the last one that was seen to, `done` of `total`. `actor`: who asked.
+    """
+
+    open: Literal[True]
+    terms: dict[str, Any] | None
+    values: dict[str, Any] | None
+    after: str
+    done: int
+    total: int
+    actor: dict[str, str]
+
+
 class Plan(Tariff):
     """A tariff with everything else that is sold with it. Rates in bit/s from the subscriber's side, 0 = not limited.
 
@@ -36,7 +59,7 @@ class Plan(Tariff):
     clock, "" = the day's begin and end. `at_end`: what becomes of a log-in after the plan has ended or its quota is
     used up. `concurrency` 0 is without limit; `nas_ids` empty is every device; `idle_timeout` in seconds, 0 = none.
     `visible`: in self-service. `attributes`: further ones, lines as saas.tenants.attributes has them. `status`:
-    "active", "retired" (not sold on).
+    "active", "retired" (not sold on). `settling`: a change that is under way.
     """
 
     _id: str
@@ -67,6 +90,7 @@ class Plan(Tariff):
     attributes: str
     note: str
     status: str
+    settling: NotRequired[Settling | None]
     version: int
     created_at: datetime
     updated_at: datetime
@@ -81,10 +105,66 @@ async def create(scope: Scope, form: PlanForm) -> Plan:
 async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None = None) -> Plan:
     """Make a new version of a plan; its accounts follow at their next log-in, or keep what they have if it says so.
 
-    As `create`, Conflict("changed"), Conflict("by_use"), NotFound.
+    Where very many accounts are on it, the jobs finish it: first all of them take the present version with them, then
+    the plan changes; or it changes, and they give up what they kept. The plan says `settling` until then.
+
+    As `create`, Conflict("changed"), Conflict("by_use") when its accounts would pay for use all at once, or not any
+    more, Conflict("plan_settling") while an earlier change is under way, NotFound.
     """
     values = await _values(scope, form)
-    return await _change(scope, plan_id, "update", values, version, partial(_settle, values))
+    before = await get(scope, plan_id)
+    await _check_change(scope, before, values)
+    if values["keeps"] and any(before[name] != values[name] for name in KEPT):  # type: ignore[literal-required]
+        await _prepare(scope, before, values, version)
+    else:
+        gives_up = before["keeps"] and not values["keeps"]
+        left = {"settling": await _settling(scope, before, None, None)} if gives_up else {}
+        known = before["version"] if version is None else version
+        await _change(scope, plan_id, "update", values | left, known, _is_settled)
+    await _settle_some(scope, [plan_id])
+    return await get(scope, plan_id)
+
+
+async def settle(scope: Scope, plan_id: str) -> int:
+    """See to the next portion of the accounts of a plan that is changing; how many. 0: the change is whole."""
+
+    async def write(tx: Scope) -> tuple[int, bool]:
+        plan = await get(tx, plan_id)
+        settling = plan.get("settling")
+        if not settling:
+            return 0, False
+        where = {"plan_id": plan_id, "_id": {"$gt": settling["after"]}}
+        rows = await tx.db.accounts.find(where, sort=[("_id", 1)], limit=_PORTION, fields=["_id"])
+        if not rows:
+            await _finish(tx, plan, settling)
+            return 0, True
+        portion = {"plan_id": plan_id, "_id": {"$gt": settling["after"], "$lte": rows[-1]["_id"]}}
+        owed = {"terms": None if settling["terms"] else {"$ne": None}}
+        await tx.db.accounts.update_many({**portion, **owed}, {"$set": {"terms": settling["terms"]}})
+        far = {"settling.after": rows[-1]["_id"], "settling.done": settling["done"] + len(rows)}
+        await tx.db.plans.update_one({"_id": plan_id}, {"$set": far})
+        return len(rows), False
+
+    done, changed = await scope.transaction(write)
+    if changed:
+        await scope.changed("plan", plan_id)
+    return done
+
+
+async def settle_all(ps: PlatformScope) -> int:
+    """The next portions of every plan that is changing; how many accounts."""
+    rows = await ps.db.plans.find({"settling.open": True}, sort=[("_id", 1)], limit=1000, fields=["tenant_id"])
+    work: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        work[row["tenant_id"]].append(row["_id"])
+
+    return await each_tenant(ps, "plans", work, _settle_some)
+
+
+def newcomers_terms(plan: Plan) -> dict[str, Any] | None:
+    """The terms of an account that comes to the plan now: while it is changing, those of the present version."""
+    settling = plan.get("settling")
+    return settling["terms"] if settling else None
 
 
 async def set_status(scope: Scope, plan_id: str, status: Literal["active", "retired"]) -> Plan:
@@ -216,18 +296,54 @@ def _check_end(form: PlanForm) -> None:
         raise Invalid(wrong)
 
 
-async def _settle(values: Mapping[str, Any], scope: Scope, plan: Plan) -> None:
-    """Before a plan changes: its accounts take the present version with them, or give up the one they kept.
+async def _settle_some(scope: Scope, plan_ids: Sequence[str]) -> int:
+    """The next portions of some plans; how many accounts."""
+    done = 0
+    for plan_id in plan_ids:
+        for _ in range(_AT_ONCE):
+            portion = await settle(scope, plan_id)
+            done += portion
+            if not portion:
+                break
+    return done
 
-    Conflict("by_use") when they would pay for use all at once, or not any more: what they have of it would be lost.
-    """
+
+async def _check_change(scope: Scope, plan: Plan, values: Mapping[str, Any]) -> None:
+    """What speaks against a change: one at a time, and what accounts have of use would be lost."""
+    await _is_settled(scope, plan)
     if (plan["kind"] in METERED) != (values["kind"] in METERED) and await account_count(scope, plan["_id"], 1):
         raise Conflict("by_use", field="kind")
-    if not values["keeps"]:
-        await scope.db.accounts.update_many({"plan_id": plan["_id"], "terms": {"$ne": None}}, {"$set": {"terms": None}})
-    elif any(plan[name] != values[name] for name in KEPT):  # type: ignore[literal-required]
-        kept = {name: plan[name] for name in (*KEPT, "version")}  # type: ignore[literal-required]
-        await scope.db.accounts.update_many({"plan_id": plan["_id"], "terms": None}, {"$set": {"terms": kept}})
+    same = await scope.db.plans.one({"name": values["name"]}, ["name"])
+    if same and same["_id"] != plan["_id"]:
+        raise Taken("name")
+
+
+async def _prepare(scope: Scope, plan: Plan, values: dict[str, Any], version: int | None) -> None:
+    """Let the accounts take the present version with them; the plan changes when they have."""
+    kept = {name: plan[name] for name in (*KEPT, "version")}  # type: ignore[literal-required]
+    unchanged = {"_id": plan["_id"], "version": plan["version"], "settling": None}
+    change = {"$set": {"settling": await _settling(scope, plan, kept, values)}}
+    if version not in (None, plan["version"]) or not await scope.db.plans.update_one(unchanged, change):
+        raise Conflict("changed", id=plan["_id"])
+
+
+async def _is_settled(scope: Scope, plan: Plan) -> None:
+    if plan.get("settling"):
+        raise Conflict("plan_settling", name=plan["name"])
+
+
+async def _finish(scope: Scope, plan: Plan, settling: Settling) -> None:
+    """Let the plan become what it was to be, in the name of whoever asked. A name that was taken since it leaves."""
+    await scope.db.plans.update_one({"_id": plan["_id"]}, {"$set": {"settling": None}})
+    if values := settling["values"]:
+        if values["name"] != plan["name"] and await scope.db.plans.one({"name": values["name"]}, ["_id"]):
+            values = {**values, "name": plan["name"]}
+        await records.change(replace(scope, actor=Actor(**settling["actor"])), PLAN, plan["_id"], values)
+
+
+async def _settling(scope: Scope, plan: Plan, terms: dict[str, Any] | None, values: dict[str, Any] | None) -> Settling:
+    total = await account_count(scope, plan["_id"], _MOST)
+    return Settling(open=True, terms=terms, values=values, after="", done=0, total=total, actor=asdict(scope.actor))
 
 
 async def _is_free(scope: Scope, plan: Plan) -> None:

@@ -199,7 +199,7 @@ def _changed(case: Case, plan: Plan, purchase: _Purchase | None) -> Effect:
 
 def _on_plan(plan: Plan) -> dict[str, Any]:
     """An account's fields when it goes over to a plan, in its present version."""
-    return {"plan_id": plan["_id"], "terms": None, "next_plan_id": ""}
+    return {"plan_id": plan["_id"], "terms": plans.newcomers_terms(plan), "next_plan_id": ""}
 
 
 def _turned(case: Case, plan: Plan, rest: int) -> tuple[billing.Holding, tuple[Posting, ...]]:

@@ -94,6 +94,24 @@ async def test_two_people_who_edit_one_plan_are_told(owner: Browser, admin: str,
     assert (await plans.get(scope, row["_id"]))["name"] == "Contested"
 
 
+async def test_a_change_that_is_under_way_is_shown_until_it_is_done(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await plan(scope, "Huge", keeps=True)
+    place = f"{admin}/plans/{row['_id']}"
+    assert "A change is under way" not in text(await owner.get(place, Accept_Language="en"))
+    actor = {"kind": "owner", "id": "own_1", "name": "boss", "address": ""}
+    settling = {"open": True, "terms": {"price": 3000}, "after": "", "done": 3, "total": 9, "actor": actor}
+    settling["values"] = {"name": "Huge", "price": 5000}
+    await scope.db.plans.update_one({"_id": row["_id"]}, {"$set": {"settling": settling}})
+    page = text(await owner.get(place, Accept_Language="en"))
+    assert "A change is under way" in page and "3 of 9 accounts" in page and 'hx-trigger="every 2s"' in page
+    fields = {**NEW, "name": "Huge", "_version": row["version"]}
+    answer = await owner.post(f"{place}/edit", fields, Accept_Language="en")
+    assert answer.code == 409 and "An earlier change of Huge is still under way." in text(answer)
+    await plans.settle(scope, row["_id"])
+    page = text(await owner.get(place, Accept_Language="en"))
+    assert "A change is under way" not in page and "¥50.00" in page and "every 2s" not in page
+
+
 async def test_a_plan_is_retired_and_offered_again(owner: Browser, admin: str, scope: Scope) -> None:
     row = await plan(scope, "Switched")
     url = f"{admin}/plans/{row['_id']}"

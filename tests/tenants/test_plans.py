@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from saas.errors import Conflict, Invalid
-from saas.tenants import accounts, life, login_records, metering, plans, purchases, verdict
+from saas.tenants import accounts, life, login_records, metering, plans, purchases, quotas, verdict
 from saas.tenants.accounts import QuickOpenForm
 from saas.tenants.plan_form import PlanForm
 from saas.tenants.scope import Scope
+from saas.values import new_id
 from tests.world import USERNAME, World, set_account
 
 GB = 2**30
@@ -105,6 +107,70 @@ async def test_accounts_follow_a_plan_or_keep_the_version_they_bought(world: Wor
     assert (await accounts.get(scope, later["_id"]))["terms"] is None
     await change(scope, plan_id, keeps=False)
     assert await seen() == (6000, 20_000_000, "new")
+
+
+async def more_accounts(world: World, count: int) -> None:
+    """So many more accounts like Acme's."""
+    like = await accounts.get(world.acme.scope, world.acme.account["_id"])
+    rows = [{**like, "_id": new_id("acc"), "username": f"u{number}"} for number in range(count)]
+    await quotas.insert(world.acme.scope, rows)
+
+
+async def test_a_plan_of_many_accounts_changes_when_all_have_taken_the_present_version(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plans, "_PORTION", 3)
+    monkeypatch.setattr(plans, "_AT_ONCE", 2)
+    scope, plan_id = world.acme.scope, world.acme.plan["_id"]
+    await more_accounts(world, 8)
+    begun = await change(scope, plan_id, price="50", keeps=True, name="Dearer")
+    assert begun["settling"] and (begun["settling"]["done"], begun["settling"]["total"]) == (6, 9)
+    assert (begun["price"], begun["name"]) == (3000, world.acme.plan["name"]), "it holds when all are ready"
+    with pytest.raises(Conflict) as refused:
+        await change(scope, plan_id, price="60")
+    assert refused.value.code == "plan_settling"
+    other = await plans.create(scope, form(name="Dearer"))  # so that the name is gone
+    # whoever comes meanwhile buys the present version, by opening and by a change
+    later, _ = await accounts.quick_open(scope, QuickOpenForm(username="carol", plan_id=plan_id), "carol")
+    dora, _ = await accounts.quick_open(scope, QuickOpenForm(username="dora", plan_id=other["_id"]), "dora")
+    await life.perform(scope, purchases.CHANGE_PLAN, dora["_id"], purchases.ChangePlanForm(plan_id=plan_id), "over")
+    assert later["terms"] and later["terms"]["price"] == 3000
+    with monkeypatch.context() as crash:
+        crash.setattr(plans, "_finish", _killed)
+        with pytest.raises(RuntimeError):
+            while True:  # by two at once
+                await asyncio.gather(plans.settle(scope, plan_id), plans.settle(scope, plan_id))
+    assert (await plans.get(scope, plan_id))["price"] == 3000
+    await plans.settle_all(world.ps)
+    plan = await plans.get(scope, plan_id)
+    assert (plan["settling"], plan["price"], plan["version"]) == (None, 5000, begun["version"] + 1)
+    assert plan["name"] == world.acme.plan["name"], "a name that was taken meanwhile is left"
+    rows = await scope.db.accounts.find({"plan_id": plan_id}, limit=100)
+    assert [(row["terms"]["price"], row["terms"]["version"]) for row in rows] == [(3000, begun["version"])] * 11
+    (entry,) = await scope.db.audit.find({"target": plan_id, "action": "plan.update"})
+    assert entry["actor_name"] == scope.actor.name and "settling" not in entry["changes"]
+
+
+async def test_the_accounts_of_a_plan_that_keeps_no_longer_give_up_what_they_kept(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope, plan_id = world.acme.scope, world.acme.plan["_id"]
+    await more_accounts(world, 8)
+    await change(scope, plan_id, price="50", keeps=True)
+    assert await scope.db.accounts.count({"plan_id": plan_id, "terms": None}) == 0
+    monkeypatch.setattr(plans, "_PORTION", 3)
+    monkeypatch.setattr(plans, "_AT_ONCE", 2)
+    plan = await change(scope, plan_id, keeps=False, price="60")
+    assert plan["settling"] and (plan["keeps"], plan["price"]) == (False, 6000), "that holds at once"
+    assert await scope.db.accounts.count({"plan_id": plan_id, "terms": None}) == 6
+    while await plans.settle_all(world.ps):
+        continue
+    assert await scope.db.accounts.count({"plan_id": plan_id, "terms": None}) == 9
+    assert (await change(scope, plan_id, price="70"))["price"] == 7000
+
+
+async def _killed(*_: Any) -> None:
+    raise RuntimeError("killed")
 
 
 async def test_another_tenants_accounts_keep_what_they_have(world: World) -> None:

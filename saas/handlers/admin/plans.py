@@ -86,6 +86,7 @@ class PlanDetail(Handler):
             states=STATES,
             words=WORDS,
             devices=[(nas_id, names[nas_id]) for nas_id in plan["nas_ids"] if nas_id in names],
+            settling=plan.get("settling"),
             accounts=await plans.account_count(self.scope, id, COUNTED),
             counted=COUNTED,
         )
