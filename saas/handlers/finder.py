@@ -31,7 +31,7 @@ _STATES: Mapping[str, Mapping[str, str]] = {
     "expiring": {"status": "normal", "expires": "week"},
     **{state: {"status": state} for state in ("pending", "normal", "suspended", "closed")},
 }
-_STATUS, _PLAN = N_("Status"), N_("Plan")
+_FIELDS = (("status", N_("Status")), ("plan", N_("Plan")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ async def answer(page: Handler, text: str) -> Answer:
     """Everything that a text of the box may mean to this reader."""
     if not text:
         return Answer([])
-    if asked := _QUALIFIER.findall(text):
+    if asked := _qualifiers(text):
         hit = await _filtered(page, asked, _QUALIFIER.sub(" ", text).strip())
         return Answer([Group(N_("Lists"), [hit])] if hit else [], hit.href if hit else "")
     nouns = [noun for noun in _NOUNS if page.linked(f"/{noun}/{{id}}")]
@@ -84,8 +84,11 @@ async def answer(page: Handler, text: str) -> Answer:
         Group(N_("NAS devices"), [_device(page, row) for row in found.devices]),
         Group(N_("Commands"), await _commands(page, text, nouns)),
     ]
+    shown = [group for group in groups if group.hits]
     jump = page.url(f"/{found.sole.noun}/{{id}}", id=found.sole.id) if found.sole else ""
-    return Answer([group for group in groups if group.hits], jump)
+    if jump and not shown:  # an id
+        shown = [Group(N_("Open"), [Hit(text, "", jump, "arrow-right")])]
+    return Answer(shown, jump)
 
 
 async def _accounts(page: Handler, rows: Sequence[Any]) -> list[Hit]:
@@ -179,33 +182,37 @@ def _names(head: str, title: str) -> bool:
     )
 
 
+def _qualifiers(text: str) -> list[tuple[str, str]]:
+    """What stands before and behind the colons of a text; nothing for what is no qualifier, such as a MAC address."""
+    found = _QUALIFIER.findall(text)
+    return found if any(_is(name, key, title) for name, _ in found for key, title in _FIELDS) else []
+
+
 async def _filtered(page: Handler, asked: Sequence[tuple[str, str]], rest: str) -> Hit | None:
     """The list of accounts that qualifiers such as ``状态:到期 套餐:100M`` or ``status:expired`` ask for."""
     where: dict[str, str] = {}
     words: list[str] = []
     for name, value in asked:
-        if _is(name, "status", _STATUS):
+        field = next((key for key, title in _FIELDS if _is(name, key, title)), "")
+        word = ""
+        if field == "status":
             state = next((state for state in _STATES if _is(value, state, STATES[state][0])), "")
             where |= _STATES.get(state, {})
-            words.append(page.reader(STATES[state][0]) if state else "")
-        elif _is(name, "plan", _PLAN):
-            named = {title.lower(): plan_id for plan_id, title in (await plans.names(page.scope)).items()}
-            fits = sorted(title for title in named if value.lower() in title)
-            where["plan_id"] = named[fits[0]] if fits else ""
-            words.append(fits[0] if fits else "")
-        else:
-            words.append("")
+            word = page.reader(STATES[state][0]) if state else ""
+        elif field == "plan":
+            named = {title: plan_id for plan_id, title in (await plans.names(page.scope)).items()}
+            word = min((title for title in named if value.lower() in title.lower()), key=len, default="")
+            where["plan_id"] = named.get(word, "")
+        words.append(word)
     if not all(words) or not page.linked("/accounts"):
         return None
-    return Hit(
-        page.reader(N_("Accounts")),
-        " · ".join([*words, rest]).strip(" ·"),
-        page.url("/accounts", q=rest, **where),
-        "filter",
-    )
+    detail = " · ".join(filter(None, (*words, rest)))
+    return Hit(page.reader(N_("Accounts")), detail, page.url("/accounts", q=rest, **where), "filter")
 
 
 def _is(text: str, key: str, title: str) -> bool:
     """Whether somebody who types this means the word: its key, or a part of it in any language of ours."""
+    if len(text) < 2 and text.isascii():
+        return False
     said = [i18n.Reader.of(language)(title).lower() for language in i18n.LANGUAGES]
     return text.lower() == key or any(text.lower() in words for words in said)

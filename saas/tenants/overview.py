@@ -24,8 +24,8 @@ from saas.values import first_id, from_epoch, new_id, utcnow
 
 COUNTED: Final = 10_000  # nothing is counted further than this
 DAYS: Final = 30  # of which curves are drawn
-_GOOD = 10  # seconds after which figures are counted anew, behind the back of whoever asks for them
-_KEPT = 120  # seconds after which whoever asks waits for that
+GOOD: Final = 10  # seconds after which figures are counted anew, behind the back of whoever asks for them
+_KEPT = 86400  # seconds; whoever comes first on a day waits for them
 _SHOWN = 5  # accounts that end next, and so on
 _DEVICES = 200  # that are looked at for silence
 _QUIET = timedelta(minutes=15)  # at least, before a device is called silent
@@ -87,11 +87,11 @@ class Curves:
 
 
 async def figures(scope: Scope) -> Figures:
-    """The tenant a moment ago, at most two minutes; of today, also in the first second of a day."""
+    """The tenant as of the last look of this day, counted anew for the next one; of today from its first second on."""
     kept: Figures | None = await scope.kv.get("figures")
     if kept is None or kept["day"] != _today(scope).isoformat():
         return await _recount(scope)
-    if utcnow().timestamp() - kept["at"] > _GOOD and scope.tenant_id not in _counting:
+    if utcnow().timestamp() - kept["at"] > GOOD and scope.tenant_id not in _counting:
         _counting[scope.tenant_id] = asyncio.create_task(_recount(scope))
         _counting[scope.tenant_id].add_done_callback(partial(_counted, scope.tenant_id))
     return kept

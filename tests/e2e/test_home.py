@@ -56,6 +56,18 @@ async def test_todays_numbers_take_no_click(
     await expect(page.locator("#list tbody tr")).to_have_count(1)
 
 
+async def test_old_figures_are_replaced_within_seconds(
+    open_page: OpenPage, site: str, token: str, shop: Business
+) -> None:
+    old = await overview.figures(shop.scope) | {"at": 1_790_000_000.0, "online": 77}
+    await shop.scope.kv.put("figures", old, 60)
+    page = await open_page(width=1440, language="en")
+    await enter(page, site, token)
+    await page.goto(f"/t/{shop.slug}/admin")
+    await expect(page.locator(".op-stat-value").first).to_have_text("77")
+    await expect(page.locator(".op-stat-value").first).to_have_text("1")
+
+
 async def test_without_scripts_the_numbers_and_tables_are_there(
     open_page: OpenPage, site: str, token: str, shop: Business
 ) -> None:

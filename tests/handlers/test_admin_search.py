@@ -57,6 +57,22 @@ async def test_forcing_off_by_account_or_address(boss: Browser, page: str, own: 
     )
 
 
+async def test_an_address_with_colons_is_no_qualifier(
+    boss: Browser, page: str, own: Business, ps: PlatformScope
+) -> None:
+    await online(ps, own, "search-2", framed_ipv6="2001:db8::7", calling_station_id="AA-BB-CC-DD-EE-07")
+    for asked in ("aa:bb:cc:dd:ee:07", "aabb.ccdd.ee07", "2001:db8::7"):
+        shown = text(await boss.get(f"{page}/search?q={quote(asked)}", **EN, **HTMX))
+        assert f'href="{page}/accounts/{own.account["_id"]}"' in shown, asked
+
+
+async def test_an_id_is_shown_while_typing(boss: Browser, page: str, own: Business) -> None:
+    payment = await own.scope.db.ledger.one({"kind": "payment"})
+    for row_id, path in ((payment["_id"], "payments"), (own.nas["_id"], "nas"), (own.plan["_id"], "plans")):
+        shown = text(await boss.get(f"{page}/search?q={row_id}", **EN, **HTMX))
+        assert f'href="{page}/{path}/{row_id}"' in shown and "Nothing is found" not in shown
+
+
 async def test_commands_are_pages_that_the_reader_may_open(
     web: str, boss: Browser, page: str, own: Business, ps: PlatformScope
 ) -> None:

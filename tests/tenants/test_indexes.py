@@ -10,7 +10,6 @@ import pytest
 from saas.schema import COLLECTIONS
 from saas.store import Table
 from saas.tenants import finding, overview
-from saas.values import new_id
 from tests.world import World
 
 EVERY = ("accounts", "members", "sessions", "nas", "plans", "payments")
@@ -64,7 +63,7 @@ def answered(name: str, filter: Mapping[str, Any]) -> bool:
         "10.0.0.1",
         "2001:db8::1",
         "aa:bb:cc:dd:ee:01",
-        new_id("acc"),
+        "acc_01kc3q00000000000000000000",
     ],
 )
 async def test_every_look_of_the_search_box_begins_an_index(world: World, asked: Asked, text: str) -> None:

@@ -14,7 +14,7 @@ from saas.handlers.words import BULK_VERBS, REASONS
 from saas.i18n import N_
 from saas.tenants import engines, overview, platform
 from saas.tenants.overview import COUNTED, Beginnings, Figures
-from saas.values import from_epoch
+from saas.values import from_epoch, utcnow
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,7 @@ class Home(Handler):
             now=now,
             figures=self.figures(now),
             at=from_epoch(now["at"]),
+            old=utcnow().timestamp() - now["at"] > overview.GOOD,
             tier=platform.TIERS[tenant["tier"]],
             endpoints=endpoints(reports),
             repoint_by=await engines.repoint_by(self.scope),
