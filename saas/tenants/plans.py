@@ -254,7 +254,7 @@ def form_of(plan: Plan) -> dict[str, Any]:
 
 def in_force(plan: Plan, account: Mapping[str, Any]) -> Plan:
     """The plan as it holds for an account: in the version that the account keeps, or as it is."""
-    kept: Plan = {**plan, **(account["terms"] or {})}
+    kept: Plan = {**plan, **(account.get("terms") or {})}
     return kept
 
 

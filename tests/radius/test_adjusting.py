@@ -18,6 +18,14 @@ from tests.support import until
 from tests.world import NAS_SECRET, USER_PASSWORD, USERNAME, Business, World, set_account
 
 MB = 2**20
+
+
+@pytest.fixture(autouse=True)
+async def nothing_waits(ps: PlatformScope) -> None:
+    """What other tests have changed is none of ours."""
+    await ps.db.adjustments.delete_many({})
+
+
 SPEEDS = {"up_rate": "5", "down_rate": "20", "at_end": "slow", "end_up_rate": "1", "end_down_rate": "2"}
 FULL, SLOW = "5M/20M", "1M/2M"
 

@@ -230,6 +230,7 @@ class Town:
 
 @pytest.mark.parametrize("seed", range(ROUNDS))
 async def test_whatever_happens_at_once_the_books_agree(ps: PlatformScope, world: World, seed: int) -> None:
+    await ps.db.adjustments.delete_many({})  # of other tests
     town = Town(world, seed)
     await town.begin()
     for _ in range(STEPS):
