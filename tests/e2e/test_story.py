@@ -125,7 +125,7 @@ async def _force_off(page: Page) -> None:
     await expect(row).to_contain_text("1.0 MB", timeout=20_000)  # the list looks again every few seconds
     await row.locator("a:has-text('Force off')").click()
     await page.click("dialog button:has-text('Force off')")
-    await expect(page.locator("dialog")).to_contain_text("The device has accepted.")
+    await expect(page.locator("#dialog")).to_contain_text("The device has accepted.")
     await page.click("dialog a:has-text('Close')")
 
 
