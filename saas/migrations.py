@@ -211,7 +211,7 @@ async def names_by_letters(ps: PlatformScope) -> None:
     after = ""
     while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
         after = rows[-1]["_id"]
-        letters = {row["_id"]: pinyin.initials(row["member_name"]) for row in rows}
+        letters = {row["_id"]: pinyin.initials(row.get("member_name", "")) for row in rows}
         also = [Update({"_id": row_id}, {"$addToSet": {"search": each}}) for row_id, each in letters.items() if each]
         await ps.db.accounts.bulk(also)
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
-from saas.errors import Conflict, NotFound
+from saas.errors import Conflict, NotFound, Unavailable
 from saas.tenants import device_types, disconnects, login_records
 from saas.tenants.access import LoginRecord, LoginRequest, decide
 from saas.tenants.adjustments import Adjustment
@@ -44,7 +44,19 @@ async def adjust_due(ps: PlatformScope) -> int:
     for row in rows:
         if len(by_tenant[row["tenant_id"]]) < _OF_TENANT:
             by_tenant[row["tenant_id"]].append(row)
-    return await each_tenant(ps, "adjustments", by_tenant, partial(_adjust, ps))
+    return await each_tenant(ps, "adjustments", by_tenant, partial(_adjust_or_wait, ps))
+
+
+async def _adjust_or_wait(ps: PlatformScope, scope: Scope, rows: Sequence[Adjustment]) -> int:
+    """What fails is tried again in a while: an error is no reason to do nothing else."""
+    try:
+        return await _adjust(ps, scope, rows)
+    except Unavailable:
+        raise
+    except Exception:
+        later = {"$set": {"next_at": utcnow() + _LAST}}
+        await scope.db.adjustments.update_many({"_id": {"$in": [row["_id"] for row in rows]}}, later)
+        raise
 
 
 async def _adjust(ps: PlatformScope, scope: Scope, rows: Sequence[Adjustment]) -> int:

@@ -125,7 +125,7 @@ async def test_parameters_are_searched_and_one_is_reset(
     await enter(page, site, await signed_in(ps, shop))
     await page.goto(f"/t/{shop.slug}/admin/parameters")
     await fits(page, 390)
-    await page.fill("[name=q]", "自动续费")
+    await page.fill("main [name=q]", "自动续费")
     await expect(page.locator(".op-params > div")).to_have_count(1)
     await page.click("text=恢复默认值")
     await expect(page.locator(".op-params")).to_contain_text(["当前为默认值"] * 6)

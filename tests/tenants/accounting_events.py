@@ -50,6 +50,12 @@ async def make_account(
         "agent_id": agent_id,
         "created_at": utcnow(),
         "plan_id": "",
+        "status": "normal",
+        "suspended_at": None,
+        "terms": None,
+        "member_name": "",
+        "sealed_password": b"",
+        "sealed_nt_hash": b"",
         **dict.fromkeys(quotas.LEFT),
     }
     await quotas.insert(scope, [row | values])

@@ -73,7 +73,6 @@ async def test_todays_refusals_are_counted_by_reason(world: World, ps: PlatformS
 
     yesterday = refused("status", timedelta(days=1, hours=1))
     await refusals.keep(ps, [refused("expiry"), refused("password"), refused("password"), yesterday])
-    found = await overview.overview(acme.scope)
-    assert list(found.refused.items()) == [("password", 2), ("expiry", 1)]
-    assert (found.nas, found.plans, found.accounts, found.operators) == (1, 1, 1, 1)
-    assert (found.online, found.heard, found.logged_in) == (0, False, False)
+    found = await overview.figures(acme.scope)
+    assert list(found["refused"].items()) == [("password", 2), ("expiry", 1)]
+    assert found["used"] == {"nas": 1, "accounts": 1, "operators": 1} and found["online"] == 0
