@@ -27,16 +27,24 @@ async def verify(ps: PlatformScope) -> AsyncIterator[str]:
         for check in CHECKS:
             for sentence in await check(scope):
                 yield f"{owned['slug']}: {sentence}"
-    async for factor in _rows(ps.db.factors):
-        owner = ps.db.operators if factor["tenant_id"] else ps.db.cloud_accounts
-        if await owner.one({"_id": factor["_id"]}, ["_id"]) is None:
-            yield f"second factor {factor['_id']}: there is no such person"
-        elif not factors.opens(ps, factor):
-            yield f"second factor {factor['_id']}: it cannot be unsealed with this secret key"
+    for sentence in await _factors(ps):
+        yield sentence
     for sentence in await chain.faults(ps):
         yield f"platform: {sentence}"
     async for event in _rows(ps.db.dead_events):
         yield f"accounting event {event['_id']} of {event['tenant_id'] or 'nobody'} was put aside: {event['error']}"
+
+
+async def _factors(ps: PlatformScope) -> list[str]:
+    """Second factors are of people who exist, and open."""
+    wrong: list[str] = []
+    async for factor in _rows(ps.db.factors):
+        owner = ps.db.operators if factor["tenant_id"] else ps.db.cloud_accounts
+        if await owner.one({"_id": factor["_id"]}, ["_id"]) is None:
+            wrong.append(f"second factor {factor['_id']}: there is no such person")
+        elif not factors.opens(ps, factor):
+            wrong.append(f"second factor {factor['_id']}: it cannot be unsealed with this secret key")
+    return wrong
 
 
 async def _accounts(scope: Scope) -> list[str]:

@@ -88,7 +88,7 @@ async def test_the_log_shows_what_went_and_what_came(
     plan = await plans.create(shop.scope, plans.PlanForm.model_validate(form))
     form |= {"price": "12.50", "up_rate": "7.5"}
     await plans.update(shop.scope, plan["_id"], plans.PlanForm.model_validate(form))
-    while await chain.link_waiting(ps):
+    while await chain._link(shop.scope):
         pass
     page = await open_page(width=width, language=language)
     await enter(page, site, await signed_in(ps, shop))

@@ -110,7 +110,7 @@ async def test_the_page_says_how_the_chain_stands(boss: Browser, page: str, ps: 
     plan = await plans.create(scope, plans.PlanForm(name="Chained plan", price=0))
     entry = await scope.db.audit.one({"target": plan["_id"]})
     assert "Not yet" in text(await boss.get(f"{page}/{entry['_id']}", **EN))
-    while await chain.link_waiting(ps):
+    while await chain._link(scope):
         pass
     assert "Fits the entry before it" in text(await boss.get(f"{page}/{entry['_id']}", **EN))
     head = (await chain.state(scope)).head

@@ -13,9 +13,15 @@ from saas.tenants import audit, chain, plans, schedules
 from saas.tenants.paging import ListQuery
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
-from tests.world import World
+from tests.world import World, make_world
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+async def world(alone: PlatformScope) -> World:
+    """The jobs chain what waits of all tenants: none but these write to the store."""
+    return await make_world(alone)
 
 
 @pytest.fixture

@@ -17,10 +17,9 @@ from saas import totp
 from saas.errors import Conflict, Denied, Invalid, Limit, NotFound
 from saas.outbound import Mailer
 from saas.permissions import Permission
-from saas.tenants import factors, login, operators, signins
+from saas.tenants import factors, login, operators, signins, verify
 from saas.tenants.factors import CodeForm, ProofForm
 from saas.tenants.scope import PlatformScope
-from saas.tenants.verify import verify
 from tests.world import PASSWORD, World
 
 WRONG = "000000"
@@ -185,13 +184,13 @@ async def test_the_owner_is_told_of_a_reset(world: World, session: login.Session
 async def test_what_cannot_be_unsealed_is_told(world: World, session: login.Session) -> None:
     ps, me = world.ps, session.actor.id
     await enrol(ps, session)
-    assert not [said async for said in verify(ps) if me in said]
+    assert not [said for said in await verify._factors(ps) if me in said]
     await ps.db.factors.update_one({"_id": me}, {"$set": {"sealed": b"of another key, as it seems"}})
-    assert [said async for said in verify(ps) if me in said] == [
+    assert [said for said in await verify._factors(ps) if me in said] == [
         f"second factor {me}: it cannot be unsealed with this secret key"
     ]
     await ps.db.operators.delete(me)
-    assert f"second factor {me}: there is no such person" in [said async for said in verify(ps)]
+    assert f"second factor {me}: there is no such person" in await verify._factors(ps)
     await ps.db.factors.delete(me)
 
 
