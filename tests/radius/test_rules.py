@@ -15,6 +15,7 @@ from saas.radius.client import Answer
 from saas.radius.codec import MICROSOFT
 from saas.radius.engine import Engine
 from saas.tenants import accounts, lines
+from saas.tenants.adjusting import adjust_due
 from saas.tenants.lines import LineForm
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
@@ -158,7 +159,9 @@ async def test_what_sessions_use_up_is_refused_at_the_next_login(
         await device.accounting("start", USERNAME, "s1", facts)
         usage = {"Acct-Input-Octets": 1000, "Acct-Output-Octets": 2500}
         await device.accounting("interim", USERNAME, "s1", facts | usage)
+        await ps.db.adjustments.delete_many({})  # of other tests
         await applied(ps)
+        assert await adjust_due(ps) == 1
 
         async def refused() -> bool:
             return not (await device.pap(USERNAME, USER_PASSWORD)).accepted
