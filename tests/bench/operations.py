@@ -16,7 +16,7 @@ from tests.bench.compare import Comparison, Sample, Side, rounds
 from tests.bench.ours import Service
 from tests.bench.processes import ROOT, SERVER_CORE, Refused, Usage
 
-MANY, FEW = 12_000, 10_000  # accounts
+MANY, FEW = 100_000, 10_000  # accounts
 FIGURES = {
     "renew": "Renewals, with payment and charge",
     "open": "Accounts opened, with payment and charge",
