@@ -146,17 +146,24 @@ def ps(settings: config.Settings, store: Store, kv: Kv, counting: Kv) -> Platfor
     return platform_scope(Services(store, kv, Keys(settings.secret_key), slots=counting))
 
 
+@pytest.fixture(scope="session")
+def alone_redis(stores: embedded.StoreUrls) -> str:
+    """Where the Redis of `alone` is."""
+    first = urlsplit(stores.redis_url)
+    return first._replace(path=f"/{int(first.path[1:] or 0) + 1}").geturl()
+
+
 @pytest.fixture(scope="module")
-async def alone(settings: config.Settings, stores: embedded.StoreUrls) -> AsyncIterator[PlatformScope]:
+async def alone(
+    settings: config.Settings, stores: embedded.StoreUrls, alone_redis: str
+) -> AsyncIterator[PlatformScope]:
     """The platform's scope on stores that only this module's tests write to: for looks at everything there is."""
     async with fresh_database(stores.mongo_url, "alone") as name:
         store = await Store.open(stores.mongo_url, name)
         await store.prepare()
-        first = urlsplit(stores.redis_url)
-        url = first._replace(path=f"/{int(first.path[1:] or 0) + 1}").geturl()
-        async with redis.from_url(url) as client:
+        async with redis.from_url(alone_redis) as client:
             await client.flushdb()
-        kv = await Kv.open(url)
+        kv = await Kv.open(alone_redis)
         yield platform_scope(Services(store, kv, Keys(settings.secret_key)))
         await kv.close()
         store.close()
