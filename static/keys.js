@@ -102,6 +102,10 @@
     hit.closest("details")?.removeAttribute("open");
     open(hit, form);
   });
+  document.addEventListener("htmx:after:init", (event) => {
+    const box = event.target; // what was typed before the page was ready was heard by nobody
+    if (box.id === "find" && box.value !== box.defaultValue) box.dispatchEvent(new Event("input", { bubbles: true }));
+  });
   document.addEventListener("htmx:after:swap", (event) => {
     if (current >= 0) mark(current); // a list that draws itself anew
     const target = event.detail.ctx.target;

@@ -136,15 +136,15 @@ class Logins:
         self._nobodies.clear()
 
     async def _fetch_missing(self, found: dict[Name, Login], missing: list[Name], now: float) -> None:
+        if now < self._away_until:  # left as it is: who asks all the time would put off the next try for ever
+            found |= self._known(missing, now)
+            return
         before = {tenant_id: self._generation(tenant_id) for tenant_id, _ in missing}
         try:
-            if now < self._away_until:
-                raise Unavailable
             async with asyncio.timeout(PATIENCE):
                 records = await self._fetch(missing)
         except (Unavailable, TimeoutError):
-            if now >= self._away_until:
-                _log.warning("accounts cannot be read: those known for less than an hour still get in")
+            _log.warning("accounts cannot be read: those known for less than an hour still get in")
             self._away_until = max(self._away_until, now + PATIENCE + RETRY)
             found |= self._known(missing, now)
             return

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from saas import pinyin
 from saas.tenants import accounts
@@ -86,6 +87,26 @@ async def test_taking_money_begins_in_the_top_bar(open_page: OpenPage, site: str
     await expect(page.locator("#found-below .op-hit").first).to_contain_text("zhangs01")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/top-up")
+
+
+async def test_what_is_typed_before_the_page_is_ready_is_answered(
+    open_page: OpenPage, site: str, token: str, shop: Business
+) -> None:
+    """An operator who types at once need not type again."""
+    page = await open_page(width=1440, language="en")
+    await enter(page, site, token)
+    typed = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await typed.wait()
+        await route.continue_()
+
+    await page.route("**/htmx.min.js*", late)
+    await page.goto(f"/t/{shop.slug}/admin/plans", wait_until="commit")
+    await page.click("#find")
+    await page.keyboard.type("zs")
+    typed.set()
+    await expect(page.locator("#found-below .op-hit").first).to_contain_text("zhangs01")
 
 
 async def test_without_scripts_it_is_a_form(open_page: OpenPage, site: str, token: str, shop: Business) -> None:

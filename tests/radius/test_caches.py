@@ -210,6 +210,21 @@ async def test_a_store_that_is_away_leaves_strangers_unknown(expect_log: Callabl
     assert cache.get(("t", "alice"), 0.0) is None
 
 
+async def test_a_store_that_is_back_is_noticed_however_often_strangers_ask(expect_log: Callable[[str], None]) -> None:
+    """Their tries while it is left alone do not put off the next question."""
+    expect_log("accounts cannot be read")
+    store = Accounts(("t", "alice"))
+    store.away = True
+    cache = Logins(store.fetch)
+    assert await cache.fetch([("t", "alice")], 0.0) == {}
+    store.away = False
+    rest = logins_module.PATIENCE + logins_module.RETRY
+    for step in range(10):
+        assert await cache.fetch([("t", "alice")], rest * step / 10) == {}
+    assert len(store.asked) == 1
+    assert (await cache.fetch([("t", "alice")], rest))[("t", "alice")].record is not None
+
+
 async def test_accounts_that_are_known_outlive_an_absent_store_for_an_hour(expect_log: Callable[[str], None]) -> None:
     expect_log("accounts cannot be read")
     name = ("t", "alice")
