@@ -108,14 +108,17 @@ class Outline:
     to_pay: int | None = None
 
 
-async def ask(scope: Scope, verb: str, form: Form, choice: Choice, key: str) -> Run:
+async def ask(scope: Scope, verb: str, form: Form, choice: Choice, key: str, expected: int | None = None) -> Run:
     """Have it done, once for each `key`. Denied without the task's permission, Conflict("nothing_chosen"),
-    Conflict("too_many_runs"), NotFound.
+    Conflict("too_many_runs"), NotFound; Conflict("price_changed") when `expected` was shown to be paid in all, in minor
+    units, and is not.
     """
     check(scope, verb)
     if found := await scope.db.bulk_runs.one({"key": key}):
         return _typed(found)
     await check_form(scope, form)
+    if expected is not None:
+        plans.check_price(expected, (await outline(scope, verb, form, choice)).to_pay or 0)
     root = await _root(scope, verb, choice.rest_of) if choice.rest_of else ""
     if not await candidates(scope, choice, limit=1):
         raise Conflict("nothing_chosen")

@@ -15,6 +15,7 @@ from saas.handlers.columns import Column
 from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.forms.bound import Bound
 from saas.handlers.forms.fields import describe
+from saas.handlers.forms.shown import agreed, mark
 from saas.handlers.lists import MAX_LIMIT, Filter, ListPage
 from saas.handlers.messages import BadRequest
 from saas.handlers.previews import sheet
@@ -148,17 +149,20 @@ class Ask(FormPage):
         first = await bulk.first(self.scope, self.verb, form, self.choice)
         names = await plans.names(self.scope)
         rows = [self._row(each, shown, names) for each, shown in first]
+        outline = await bulk.outline(self.scope, self.verb, form, self.choice)
         return {
             "address": self.request.uri,
             "columns": [column for column in _FIRST_COLUMNS if any(column.of(row) for row in rows)],
             "rows": rows,
             "refused": refused,
-            "outline": await bulk.outline(self.scope, self.verb, form, self.choice),
+            "outline": outline,
+            "mark": mark(outline.to_pay, form) if outline.to_pay else "",
         }
 
     async def save(self, form: Any) -> str:
         """See bulk.ask."""
-        run = await bulk.ask(self.scope, self.verb, form, self.choice, self.attempt)
+        expected = agreed(self.body(), form)
+        run = await bulk.ask(self.scope, self.verb, form, self.choice, self.attempt, expected)
         return self.url("/bulk/{id}", id=run["_id"])
 
     async def _given(self) -> tuple[Any, AppError | None]:
