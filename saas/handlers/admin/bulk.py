@@ -156,7 +156,7 @@ class Ask(FormPage):
             "rows": rows,
             "refused": refused,
             "outline": outline,
-            "mark": mark(outline.to_pay, form) if outline.to_pay else "",
+            "mark": "" if outline.to_pay is None else mark(outline.to_pay, form),
         }
 
     async def save(self, form: Any) -> str:
