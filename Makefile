@@ -5,7 +5,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 PYTEST := .venv/bin/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup setup-test compile run smoke demo check format mongo test test-quick test-mongo fuzz model bench clean
+.PHONY: help setup setup-test compile run smoke demo check format mongo test test-quick test-mongo pictures fuzz model bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -74,6 +74,9 @@ bench: compile ## speed against FreeRADIUS, which it installs (make bench ARGS="
 
 test-mongo: setup-test mongo ## all tests on SecantusDB's Rust server; with OPENPNS_MONGO_URL set, on that server
 	tools/with-mongo $(PYTEST) $(ARGS)
+
+pictures: setup-test ## make the pictures of the tours in docs/ anew
+	TOUR_PICTURES=docs/images/tour .venv/bin/python -m pytest -q -n0 tests/e2e/test_tour.py
 
 fuzz: setup ## a million mutated packets of each kind (make fuzz ARGS="--packets 10000 --seed 7 --kinds auth,acct")
 	@.venv/bin/python -m tests.fuzz $(ARGS)

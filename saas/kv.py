@@ -18,11 +18,12 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from saas.errors import Unavailable
-from saas.scripts import Broken, ReplyError, ScriptConnection
+from saas.scripts import Broken, ReplyError, ScriptConnection, packed
 
 _CHANGES = "changes"
 _PATIENCE = 5.0  # seconds that an answer may take
 _RETRY = 1.0  # seconds until a server that took longer is asked again
+_CLOCK = 60.0  # seconds between questions for the server's time
 _AWAY = ("OOM ", "READONLY ", "MISCONF ", "LOADING ")  # refusals of a server that takes nothing at present
 
 # Count a hit in a fixed window that starts at the first one; the answer is [count, milliseconds left].
@@ -71,6 +72,15 @@ def _translated() -> Iterator[None]:
         raise Unavailable(store="redis") from error
 
 
+def _refuse(answer: Any) -> None:
+    """Raise what a server refuses with, Unavailable where it takes nothing at present."""
+    if not isinstance(answer, ReplyError):
+        return
+    if str(answer).startswith(_AWAY):
+        raise Unavailable(store="redis") from answer
+    raise answer
+
+
 class Kv:
     """One connection pool to Redis, for the whole process."""
 
@@ -83,6 +93,7 @@ class Kv:
         self._scripts: ScriptConnection | None = None
         self._opening = asyncio.Lock()
         self._away_until = 0.0
+        self._set_at, self._ahead = -_CLOCK, 0.0  # when the server's clock was asked, and what it is ahead of ours
 
     @classmethod
     async def open(cls, url: str) -> Kv:
@@ -246,38 +257,54 @@ class Kv:
     ) -> Any:
         """Run a Lua script: nothing else happens in between. Its answer, texts as octets.
 
-        Unavailable also when it takes longer than `patience` seconds; then no script is tried for a second, so that
-        not everybody waits for a server that does not answer. As with the client, a connection that broke is made anew
-        and the script run again: scripts bear that.
+        Unavailable also when it takes longer than `patience` seconds, see `many`.
         """
+        digest = self._digests.get(script)
+        if digest is None:
+            digest = self._digests[script] = sha1(script.encode()).hexdigest()
+        words = (len(keys), *keys, *args)
+        [answer] = await self._patiently(packed("EVALSHA", digest, *words), 1, patience)
+        if isinstance(answer, ReplyError) and str(answer).startswith("NOSCRIPT"):
+            [answer] = await self._patiently(packed("EVAL", script, *words), 1, patience)
+        _refuse(answer)
+        return answer
+
+    async def many(self, commands: bytes, count: int, patience: float = _PATIENCE) -> list[Any]:
+        """The answers to so many commands, `packed` one behind the other, texts as octets; those of others may be done
+        between them.
+
+        Unavailable also when it takes longer than `patience` seconds; then nothing is tried for a second, so that not
+        everybody waits for a server that does not answer. As with the client, a connection that broke is made anew and
+        all asked again: commands and scripts must bear that.
+        """
+        answers = await self._patiently(commands, count, patience)
+        if ReplyError in set(map(type, answers)):
+            _refuse(next(answer for answer in answers if isinstance(answer, ReplyError)))
+        return answers
+
+    async def now(self) -> float:
+        """The server's clock in seconds, the same for all who ask it: asked once a minute, told by ours in between."""
+        ours = asyncio.get_running_loop().time()
+        if ours - self._set_at >= _CLOCK:
+            [(seconds, micros)] = await self.many(packed("TIME"), 1, 1.0)
+            self._set_at, self._ahead = ours, int(seconds) + int(micros) / 1e6 - ours
+        return ours + self._ahead
+
+    async def _patiently(self, commands: bytes, count: int, patience: float) -> list[Any]:
         clock = asyncio.get_running_loop().time
         if clock() < self._away_until:
             raise Unavailable(store="redis")
         try:
             with _translated():
                 async with asyncio.timeout(patience):
-                    answer = await self._run(script, (len(keys), *keys, *args))
+                    try:
+                        return await (await self._connected()).ask(commands, count)
+                    except Broken:
+                        return await (await self._connected()).ask(commands, count)
         except Unavailable as error:
             if isinstance(error.__cause__, TimeoutError):
                 self._away_until = clock() + _RETRY
             raise
-        if not isinstance(answer, ReplyError):
-            return answer
-        if str(answer).startswith(_AWAY):
-            raise Unavailable(store="redis") from answer
-        raise answer
-
-    async def _run(self, script: str, command: tuple[str | bytes | int, ...]) -> Any:
-        digest = self._digests.get(script)
-        if digest is None:
-            digest = self._digests[script] = sha1(script.encode()).hexdigest()
-        try:
-            answer = await (await self._connected()).ask("EVALSHA", digest, *command)
-        except Broken:
-            answer = await (await self._connected()).ask("EVALSHA", digest, *command)
-        if isinstance(answer, ReplyError) and str(answer).startswith("NOSCRIPT"):
-            answer = await (await self._connected()).ask("EVAL", script, *command)
-        return answer
 
     async def _connected(self) -> ScriptConnection:
         """The connection for scripts, opened where there is none that can be used."""

@@ -15,7 +15,7 @@ from saas.i18n import LANGUAGES, Reader
 from saas.permissions import PRESETS
 from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
-from saas.tenants.members import name_keys
+from saas.tenants.members import found_by, name_keys
 from saas.tenants.platform import PRESET_NAMES
 from saas.tenants.quotas import LEFT, low
 from saas.tenants.scope import PlatformScope
@@ -221,6 +221,27 @@ def _found_by(keys: Mapping[str, str]) -> dict[str, Any]:
     return {"$set": dict(keys), **also}
 
 
+async def beginnings_are_kept(ps: PlatformScope) -> None:
+    """Members and accounts are found by every beginning of their names as a value of its own."""
+    after = ""
+    while rows := await ps.db.members.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = rows[-1]["_id"]
+        await ps.db.members.bulk([_found(row, row["login"], row["name"], row["mobile"]) for row in rows])
+    after = ""
+    while rows := await ps.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=1000):
+        after = rows[-1]["_id"]
+        owners = await ps.db.members.among({row["member_id"] for row in rows}, ["mobile"])
+        mobiles = {member_id: row["mobile"] for member_id, row in owners.items()}
+        found = [
+            _found(row, row["username"], row.get("member_name", ""), mobiles.get(row["member_id"], "")) for row in rows
+        ]
+        await ps.db.accounts.bulk(found)
+
+
+def _found(row: Mapping[str, Any], *names: str) -> Update:
+    return Update({"_id": row["_id"]}, {"$set": {"search": found_by(*names)}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -239,6 +260,7 @@ MIGRATIONS: Sequence[Migration] = (
     log_is_chained,
     second_factor_begins,
     names_by_letters,
+    beginnings_are_kept,
 )
 
 

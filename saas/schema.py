@@ -7,6 +7,7 @@ in `cloud_wide`: what is unique in the whole cloud on purpose, decided by the in
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 Keys = tuple[tuple[str, int], ...]
@@ -37,6 +38,12 @@ class Collection:
     later: tuple[str, ...] = ()
     cloud_wide: tuple[str, ...] = ()  # leading fields of unique indexes that hold across tenants
     former: tuple[str, ...] = ()  # names of indexes that nobody needs any more
+
+    def unique(self, fields: Set[str]) -> bool:
+        """Whether no two rows have the same values of all these fields."""
+        return any(
+            index.unique and not index.partial and {name for name, _ in index.keys} <= fields for index in self.indexes
+        )
 
 
 def _up(*fields: str) -> Keys:
@@ -73,7 +80,18 @@ COLLECTIONS: dict[str, Collection] = {
         cloud_wide=("slug",),
     ),
     "pools": Collection((), (Index(_up("name"), unique=True),), cloud_wide=("name",)),
-    "platform_audit": Collection((), (Index(_up("seq", "_id")),), append_only=True, later=("seq", "hash")),
+    "platform_audit": Collection(
+        (),
+        (
+            Index(_up("seq", "_id")),
+            Index(_newest("noun")),
+            Index(_newest("target")),
+            Index(_newest("target_name")),
+            Index(_newest("actor_name")),
+        ),
+        append_only=True,
+        later=("seq", "hash"),
+    ),
     "unknown_nas": Collection(
         (),
         (
@@ -155,11 +173,12 @@ COLLECTIONS: dict[str, Collection] = {
         (
             Index(_newest("tenant_id")),
             Index(_up("tenant_id", "login"), unique=True),
-            Index(_up("tenant_id", "search")),
+            Index(_newest("tenant_id", "search")),
             Index(_newest("tenant_id", "name_key")),
             Index(_newest("tenant_id", "initials")),
             Index(_newest("tenant_id", "mobile")),
         ),
+        former=("tenant_id_1_search_1",),
     ),
     "accounts": Collection(
         _TENANT_MEMBER,
@@ -169,7 +188,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "member_id")),
             Index(_newest("tenant_id", "plan_id")),
             Index(_up("tenant_id", "username"), unique=True),
-            Index(_up("tenant_id", "search")),
+            Index(_newest("tenant_id", "search")),
             Index(_up("tenant_id", "expires_at", "_id")),
             Index(_newest("tenant_id", "renews")),
             Index(_newest("tenant_id", "renews", "expires_at")),
@@ -181,6 +200,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "mac")),
             Index(_newest("tenant_id", "static_ip")),
         ),
+        former=("tenant_id_1_search_1",),
     ),
     "quotas": Collection(_TENANT_MEMBER),
     "adjustments": Collection(_TENANT, (Index(_newest("next_at")),)),
@@ -192,9 +212,12 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "member_id")),
             Index(_newest("tenant_id", "account_id")),
             Index(_newest("tenant_id", "kind")),
-            Index(_newest("tenant_id", "actor_name")),
+            Index(_newest("tenant_id", "method")),
+            Index(_newest("tenant_id", "kind", "method")),
+            Index(_newest("tenant_id", "kind", "actor_name")),
         ),
         append_only=True,
+        former=("tenant_id_1_actor_name_1__id_1",),
     ),
     "documents": Collection(
         _TENANT_MEMBER,
@@ -205,7 +228,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "kind")),
             Index(_newest("tenant_id", "member_id")),
             Index(_up("tenant_id", "purchase")),
-            Index(_up("tenant_id", "number")),
+            Index(_newest("tenant_id", "number")),
         ),
         append_only=True,
     ),
@@ -242,9 +265,11 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("tenant_id", "attempt"), unique=True, partial=(("state", "used"),)),
             Index(_newest("tenant_id")),
             Index(_newest("tenant_id", "batch_id")),
+            Index(_up("tenant_id", "batch_id", "serial")),
             Index(_newest("tenant_id", "state")),
-            Index(_newest("tenant_id", "used_by"), partial=(("state", "used"),)),
+            Index(_up("tenant_id", "used_by", "serial"), partial=(("state", "used"),)),
         ),
+        former=("tenant_id_1_used_by_1__id_1",),
     ),
     "online": Collection(  # sessions that are open
         _TENANT_MEMBER,
@@ -273,6 +298,7 @@ COLLECTIONS: dict[str, Collection] = {
         (
             Index(_up("tenant_id", "kind", "subject", "occasion", "channel"), unique=True),
             Index(_newest("tenant_id")),
+            Index(_newest("tenant_id", "kind")),
             Index(_newest("tenant_id", "state")),
             Index(_newest("tenant_id", "member_id")),
             Index(_newest("tenant_id", "subject_name")),
@@ -330,9 +356,11 @@ COLLECTIONS: dict[str, Collection] = {
         (
             Index(_up("tenant_id", "username", "nas_id", "reason", "hour"), unique=True),
             Index(_newest("tenant_id", "last_at")),
-            Index((("tenant_id", 1), ("username", 1), ("last_at", 1))),
-            Index((("tenant_id", 1), ("nas_id", 1), ("last_at", 1))),
+            Index(_newest("tenant_id", "username", "last_at")),
+            Index(_newest("tenant_id", "nas_id", "last_at")),
+            Index(_newest("tenant_id", "reason", "last_at")),
             Index(_up("last_at"), expire_after=180 * 86400),
         ),
+        former=("tenant_id_1_username_1_last_at_1", "tenant_id_1_nas_id_1_last_at_1"),
     ),
 }

@@ -1,8 +1,8 @@
-"""The connection on which Redis runs our scripts: many asked at once, answered in order (the pipelining of RESP).
+"""The connection on which engines ask Redis: many asked at once, answered in order (the pipelining of RESP).
 
-Engines run a script for every batch of packets. Through the client's commands that cost half a millisecond each time,
-most of it for what a script does not need; so the client only opens the connection, with its TLS and its password, and
-hands it over. hiredis, the parser of the Redis project, reads the answers.
+Engines ask for every batch of packets. Through the client's commands that cost half a millisecond each time, most of it
+for what they do not need; so the client only opens the connection, with its TLS and its password, and hands it over.
+hiredis, the parser of the Redis project, reads the answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,12 @@ from typing import Any, Final
 
 from hiredis import Reader, ReplyError, pack_command
 
-LIMIT: Final = 1024  # answers that may be outstanding; a server that owes more is as good as away
+LIMIT: Final = 1024  # batches that may be outstanding; a server that owes more is as good as away
+
+
+def packed(*command: str | bytes | int) -> bytes:
+    """A command as Redis wants it."""
+    return bytes(pack_command(command))  # type: ignore[arg-type]  # its stub names a tuple of one
 
 
 class Broken(ConnectionError):
@@ -27,7 +32,8 @@ class ScriptConnection(asyncio.Protocol):
         self._writer, opened._writer, opened._reader = opened._writer, None, None  # closes the socket when collected
         self._reader = Reader()
         self._lost = asyncio.Event()
-        self._owed: deque[asyncio.Future[Any]] = deque()
+        self._owed: deque[tuple[int, asyncio.Future[list[Any]]]] = deque()  # how many answers each batch waits for
+        self._come: list[Any] = []  # answers of the first batch that is owed
         self._transport: Any = self._writer.transport
         self._transport.set_protocol(self)
 
@@ -36,19 +42,19 @@ class ScriptConnection(asyncio.Protocol):
         """Whether it can be asked: False once it broke."""
         return not self._transport.is_closing()
 
-    async def ask(self, *command: str | bytes | int) -> Any:
-        """The answer to a command, texts as octets; a refusal is a ReplyError that is returned. Broken.
+    async def ask(self, commands: bytes, count: int) -> list[Any]:
+        """The answers to so many packed commands, texts as octets; a refusal is a ReplyError among them. Broken.
 
         Whoever gives up waiting breaks the connection: it does not answer, and so nobody waits behind it.
         """
         if not self.usable or len(self._owed) >= LIMIT:
             self.break_off()
             raise Broken
-        answer = asyncio.get_running_loop().create_future()
-        self._owed.append(answer)
-        self._transport.write(pack_command(command))  # type: ignore[arg-type]  # its stub names a tuple of one
+        answers = asyncio.get_running_loop().create_future()
+        self._owed.append((count, answers))
+        self._transport.write(commands)
         try:
-            return await answer
+            return await answers
         except asyncio.CancelledError:
             self.break_off()
             raise
@@ -65,18 +71,24 @@ class ScriptConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Answers, whole or in part."""
         self._reader.feed(data)
-        while (answer := self._reader.gets()) is not False:
-            waiting = self._owed.popleft()
+        gets, come = self._reader.gets, self._come
+        while (answer := gets()) is not False:
+            come.append(answer)
+        done = 0
+        while self._owed and len(come) - done >= self._owed[0][0]:
+            count, waiting = self._owed.popleft()
             if not waiting.done():
-                waiting.set_result(answer)
+                waiting.set_result(come[done : done + count])
+            done += count
+        del come[:done]
 
     def connection_lost(self, error: Exception | None) -> None:
         """Nothing more will come."""
         self._lost.set()
         while self._owed:
-            waiting = self._owed.popleft()
+            _, waiting = self._owed.popleft()
             if not waiting.done():
                 waiting.set_exception(Broken())
 
 
-__all__ = ["Broken", "ReplyError", "ScriptConnection"]
+__all__ = ["Broken", "ReplyError", "ScriptConnection", "packed"]

@@ -81,8 +81,7 @@ def _translated() -> Iterator[None]:
 
 
 def _taken_field(details: Mapping[str, Any] | None) -> str:
-    keys = list((details or {}).get("keyPattern") or {"_id": 1})
-    return str(keys[-1])
+    return str(list((details or {}).get("keyPattern") or {"_id": 1})[-1])
 
 
 def _names(value: object) -> Iterator[str]:
@@ -106,7 +105,9 @@ class Table:
         self._fence = fence
         self._session = session
 
-    # reading
+    def unique(self, field: str) -> bool:
+        """Whether no two of our rows have the same value there."""
+        return self._collection.unique({*self._fence, field})
 
     async def get(self, row_id: str) -> Any:
         """The row with this id. NotFound when it is not there, or not ours."""
@@ -240,8 +241,9 @@ class Table:
             return pymongo.InsertOne(self._stamped(op.doc))
         if isinstance(op, Replace):
             self._refuse_append_only()
-            which = self._within({"_id": op.doc["_id"], "version": op.version})
-            return pymongo.ReplaceOne(which, self._stamped(op.doc))
+            return pymongo.ReplaceOne(
+                self._within({"_id": op.doc["_id"], "version": op.version}), self._stamped(op.doc)
+            )
         if isinstance(op, Delete):
             self._refuse_append_only()
             return pymongo.DeleteOne(self._within({"_id": op.id, "version": op.version}))

@@ -120,12 +120,35 @@
     return [...box.closest(".op-tree-group").querySelectorAll(".op-tree-row input:not(:disabled)")];
   }
 
+  // A library that few pages need comes when one does, once: a script, or a style sheet.
+  const fetched = {};
+  function fetchOnce(address) {
+    fetched[address] ??= new Promise((resolve, reject) => {
+      const style = address.includes(".css");
+      const element = document.createElement(style ? "link" : "script");
+      Object.assign(element, style ? { rel: "stylesheet", href: address } : { src: address });
+      Object.assign(element, { onload: resolve, onerror: reject });
+      if (style) document.head.querySelector("link[rel=stylesheet]").after(element); // ours have the last word
+      else document.head.append(element);
+    });
+    return fetched[address];
+  }
+  window.fetchOnce = fetchOnce;
+
+  const { picker, pickerStyle } = document.currentScript.dataset;
+  async function makePickers(part) {
+    if (!part.querySelector("select[data-pick]")) return;
+    await Promise.all([fetchOnce(pickerStyle), fetchOnce(picker)]);
+    part.querySelectorAll("select[data-pick]:not(.tomselected)").forEach((select) => {
+      new TomSelect(select, { maxOptions: 500, plugins: select.multiple ? ["remove_button"] : [] });
+      select.setAttribute("aria-hidden", "true"); // the picker has taken its label
+    });
+  }
+
   function dress(part) {
     branches(part);
     part.querySelectorAll("form:has([data-when])").forEach(fit);
-    part.querySelectorAll("select[data-pick]").forEach((select) => {
-      if (!select.tomselect && window.TomSelect) new TomSelect(select, { maxOptions: 500, plugins: select.multiple ? ["remove_button"] : [] });
-    });
+    makePickers(part);
     const wrong = part.querySelector(".op-invalid input, .op-invalid select, .op-invalid textarea");
     if (wrong) {
       wrong.scrollIntoView({ block: "center" });
@@ -165,6 +188,10 @@
       expire(entry);
     });
     dress(shown);
+  });
+  // A list that keeps itself up to date waits while rows of it are chosen.
+  document.addEventListener("htmx:before:request", (event) => {
+    if (event.target.id === "list" && event.target.querySelector(".op-pick input:checked")) event.preventDefault();
   });
   document.addEventListener("htmx:finally:request", () => {
     document.querySelectorAll(".busy").forEach((form) => form.classList.remove("busy"));

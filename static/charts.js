@@ -1,6 +1,9 @@
-// Draws what stands in data-chart (saas/handlers/charts.py); the table beside it says the same.
+// Draws what stands in data-chart (saas/handlers/charts.py); the table beside it says the same. ECharts, which weighs more
+// than the rest of a page, is fetched when the first chart comes near to being seen.
 (() => {
   "use strict";
+
+  const library = document.currentScript.dataset.library;
 
   const tone = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--op-${name}`).trim();
 
@@ -40,5 +43,11 @@
     new MutationObserver(paint).observe(document.documentElement, { attributeFilter: ["data-bs-theme"] });
   }
 
-  document.querySelectorAll(".op-chart").forEach(draw);
+  const near = new IntersectionObserver((entries) => {
+    entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => {
+      near.unobserve(target);
+      fetchOnce(library).then(() => draw(target));
+    });
+  }, { rootMargin: "100px" });
+  document.querySelectorAll(".op-chart").forEach((box) => near.observe(box));
 })();

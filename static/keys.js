@@ -18,7 +18,10 @@
 
   function choose(form, place) {
     const all = hits(form);
-    all.forEach((hit, number) => hit.setAttribute("aria-selected", String(number === place)));
+    all.forEach((hit, number) => {
+      hit.setAttribute("role", "option");
+      hit.setAttribute("aria-selected", String(number === place));
+    });
     const chosen = all[place];
     if (chosen) chosen.scrollIntoView({ block: "nearest" });
     form.elements.q.setAttribute("aria-activedescendant", chosen ? chosen.id : "");

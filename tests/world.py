@@ -56,12 +56,12 @@ async def make_world(ps: PlatformScope) -> World:
     return World(ps, await make_business(ps, "acme"), await make_business(ps, "zeta"))
 
 
-async def make_business(ps: PlatformScope, name: str) -> Business:
+async def make_business(ps: PlatformScope, name: str, system_name: str = "") -> Business:
     """A tenant of the tier without limits."""
     slug = f"{name}-{secrets.token_hex(4)}"
     email = f"{slug}@example.com"
     owner = await platform.create_cloud_account(ps, platform.OwnerForm(email=email, password=PASSWORD))
-    form = platform.TenantForm(system_name=name.title(), slug=slug)
+    form = platform.TenantForm(system_name=system_name or name.title(), slug=slug)
     tenant = await platform.create_tenant(ps, form, owner["_id"], tier="business")
     scope = ps.enter(tenant, Actor("owner", owner["_id"], email, "192.0.2.1"), ALL)
     manager = next(group for group in await operators.groups(scope) if set(group["permissions"]) == ALL)

@@ -13,10 +13,9 @@ const files = [
   "htmx.org/dist/htmx.min.js",
   "htmx.org/dist/ext/hx-sse.min.js",
   "@tabler/core/dist/css/tabler.min.css",
-  "@tabler/core/dist/js/tabler.min.js",
   "tom-select/dist/css/tom-select.bootstrap5.min.css",
   "tom-select/dist/js/tom-select.complete.min.js",
-  "echarts/dist/echarts.min.js",
+  "echarts/dist/echarts.simple.min.js",
 ];
 // What receipts and invoices are set in (saas/pdf.py).
 const fonts = [

@@ -50,9 +50,13 @@ class Static(StaticFileHandler):
 
 
 def log_request(handler: RequestHandler) -> None:
-    """One line a request, without its query: that may name people. A refusal is no warning: nobody has to act."""
+    """One line a request, without its query: that may name people. A refusal is no warning: nobody has to act.
+
+    The number is the one that error pages show.
+    """
     request = handler.request
-    log.info("%s %s %d %.1f ms", request.method, request.path, handler.get_status(), 1000 * request.request_time())
+    number, took = getattr(handler, "request_id", "-"), 1000 * request.request_time()
+    log.info("%s %s %d %.1f ms %s", request.method, request.path, handler.get_status(), took, number)
 
 
 def make_app(

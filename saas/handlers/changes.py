@@ -112,7 +112,7 @@ _PERMITTED: Mapping[str, str] = {
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 _OCTETS = ("octets", "octets_left", "gift_octets")
 _SECONDS = ("seconds", "seconds_left", "idle_timeout")
-_UNTOLD = ("attempt", "agent_id", "member_id", "term", "terms")  # of no use to a reader
+_UNTOLD = ("attempt", "agent_id", "initials", "member_id", "name_key", "term", "terms")  # of no use to a reader
 
 
 class Line(NamedTuple):

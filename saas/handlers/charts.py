@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from saas.handlers.columns import Column, Row
+from saas.handlers.columns import Column, Row, printed
 from saas.i18n import N_, Reader
 from saas.tenants.overview import Curves
 
@@ -46,6 +46,14 @@ def revenue(reader: Reader, curves: Curves) -> Chart:
     """Payments of each day, all methods together."""
     rows = [{"label": day["day"], "paid": sum(day["payments"].values())} for day in curves.days]
     return _chart(reader, N_("Payments by day"), "cash", "bar", rows, [(N_("Payments"), "paid", "money")])
+
+
+def bars(
+    reader: Reader, title: str, rows: Sequence[Row], label: Column, series: Sequence[tuple[str, str, str]]
+) -> Chart:
+    """Any figures as bars: `label` says what each row is of; `series` as (title, field, how it is shown)."""
+    labelled = [{**row, "label": printed(reader, label, label.of(row))} for row in rows]
+    return _chart(reader, title, "chart-bar", "bar", labelled, series)
 
 
 def _chart(

@@ -59,7 +59,9 @@ class ListPage(Handler):
     filters: ClassVar[Sequence[Filter]] = ()
     search: ClassVar[str] = ""  # placeholder of the search box; "" shows none
     sort: ClassVar[str] = "-_id"
+    orders: ClassVar[Mapping[str, str]] = {}  # parameter -> the order that comes with it, of the index that serves it
     empty: ClassVar[str] = N_("Nothing here yet.")
+    hint: ClassVar[str] = ""  # said below it: what to do, where neither `empty` nor `create` says so
     create: ClassVar[tuple[str, str] | None] = None  # path of the page that adds one, and its label
     template: ClassVar[str] = "ui/list_page.html"
     live: ClassVar[int] = 0  # seconds after which the list draws itself anew; 0: only when asked
@@ -110,7 +112,8 @@ class ListPage(Handler):
         for name, value in chosen.items():
             if not named[name].takes(value):
                 raise BadRequest("unknown_parameter", parameter=f"{name}={value}")
-        sort = given.get("sort") or self.sort
+        usual = next((order for name, order in self.orders.items() if given.get(name)), self.sort)
+        sort = given.get("sort") or usual
         if sort.lstrip("-") not in {self.sort.lstrip("-"), *(c.sort for c in self.columns if c.sort)}:
             raise BadRequest("unknown_parameter", parameter=f"sort={sort}")
         after = read_cursor(self.ps.keys, sort, given["after"]) if given.get("after") else None

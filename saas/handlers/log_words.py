@@ -66,6 +66,7 @@ ACTIONS: Mapping[str, str] = {
     "authority.create": N_("Made the system's certificate authority"),
     "bulk.cancel": N_("Stopped a bulk operation"),
     "bulk.change_plan": N_("Asked for another plan of many accounts"),
+    "bulk.kick": N_("Asked to force many users off"),
     "bulk.message": N_("Asked for a message to many members"),
     "bulk.renew": N_("Asked for the renewal of many accounts"),
     "bulk.resume": N_("Asked to resume many accounts"),

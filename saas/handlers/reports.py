@@ -26,6 +26,7 @@ JOBS = {
     "slots": N_("Rebuild concurrency slots"),
     "notices": N_("Send notices"),
     "chain": N_("Chain the entries of the operation logs"),
+    "chain_check": N_("Check the chain of the platform log"),
     "bulk": N_("Work off bulk operations"),
     "imports": N_("Work off imports"),
     "plans": N_("Prepare accounts for a change of their plan"),

@@ -51,7 +51,7 @@ CONSOLES = (
     Console("platform", "/platform", frozenset({"platform"})),
 )
 # The menu's groups, in their order. A route names one of these.
-GROUPS = (N_("Overview"), N_("Subscribers"), N_("Network"), N_("Finance"), N_("System"))
+GROUPS = (N_("Overview"), N_("Subscribers"), N_("Network"), N_("Finance"), N_("Reports"), N_("System"))
 _ACTIONS = {
     "read": N_("View"),
     "write": N_("Add and change"),

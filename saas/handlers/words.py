@@ -140,12 +140,14 @@ BULK_VERBS: Mapping[str, str] = {
     "resume": N_("Resume accounts"),
     "change_plan": N_("Change the plan of accounts"),
     "message": N_("Send a message"),
+    "kick": N_("Force users off"),
 }
 BULK_STATES: Mapping[str, str] = {"ok": N_("Done"), "refused": N_("Refused"), "waiting": N_("Not done")}
 BULK_RUN_STATES: Mapping[str, str] = {"done": N_("Ended")}  # else the state's own word
 BULK_REFUSALS: Mapping[str, str] = {
     "not_found": N_("The account has been deleted."),
     "bad_choice": N_("The plan is not on sale any more."),
+    "not_forced_off": N_("The device did not end the session."),
 }
 BULK_REASONS: Mapping[str, str] = {
     "actor_gone": N_("Whoever asked for it may not log in any more, so it was stopped."),

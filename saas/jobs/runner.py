@@ -22,7 +22,7 @@ from saas.jobs.overdue import Overdue
 from saas.jobs.scheduled import Scheduler
 from saas.tenants import bulk_work, health, import_work
 from saas.tenants.adjusting import adjust_due
-from saas.tenants.chain import link_waiting
+from saas.tenants.chain import check_platform, link_waiting
 from saas.tenants.first_logins import begin_terms
 from saas.tenants.outbox import send_due
 from saas.tenants.plans import settle_all
@@ -64,6 +64,7 @@ def all_jobs() -> list[Job]:
         Job("bulk", 0.5, partial(work_off, bulk_work.WORK)),
         Job("imports", 0.5, partial(work_off, import_work.WORK)),
         Job("chain", 1, link_waiting),
+        Job("chain_check", 600, check_platform),
         Job("plans", 0.5, settle_all),
     ]
 

@@ -115,8 +115,10 @@ class Auth:
 
     async def _reserve(self, attempts: list[Attempt]) -> None:
         """Take a slot for each, and answer. Where nothing can be counted, all are let in."""
-        counts = await slots.reserve(self._ps, [_slot_request(attempt) for attempt in attempts])
+        requests = [_slot_request(attempt) for attempt in attempts]
+        counts = await slots.reserve(self._ps, requests)
         for index, attempt in enumerate(attempts):
+            attempt.slot = requests[index].slot
             record = attempt.login.record if attempt.login else None
             try:
                 if counts is None or record is None or counts[index] < record.concurrency:

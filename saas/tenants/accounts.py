@@ -29,7 +29,7 @@ from saas.tenants.forms import (
     Username,
 )
 from saas.tenants.members import found_by, new_member
-from saas.tenants.paging import ListQuery, Page, made_between, page, starts_with
+from saas.tenants.paging import ListQuery, Page, apart, made_between, page_of, starts_with
 from saas.tenants.plans import Plan
 from saas.tenants.scope import Scope
 from saas.values import from_epoch, new_id, normal_username, utcnow
@@ -216,7 +216,7 @@ async def quick_open(
             raise Taken("username") from error
         await quotas.insert(tx, [account])
         opened = await get(tx, account["_id"])
-        sale = ledger.sale(offer.price, offer.price, form.method, offer.note, plan["tax_rate"])
+        sale = ledger.sale(offer.price, offer.price, form.method, offer.note, plan["tax_rate"], plan["_id"])
         await ledger.book(tx, sale, key=attempt, member_id=opened["member_id"], account_id=opened["_id"])
         await audit.record(tx, "account.open", opened["_id"], name=opened["username"], after=opened)
         return opened
@@ -258,7 +258,7 @@ async def get(scope: Scope, account_id: str) -> Account:
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
     """Accounts. `q` and filters as `matching` has them."""
-    return await page(scope.db.accounts, matching(scope, query.q, query.filters), query)
+    return await page_of(apart(scope.db.accounts, matching(scope, query.q, query.filters), "status"), query)
 
 
 def matching(scope: Scope, q: str, filters: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, TypedDict
 
-from saas.tenants.paging import ListQuery, Page, made_between, page
+from saas.tenants.paging import ListQuery, Page, made_between, page_of, together
 from saas.tenants.scope import Actor, PlatformScope, Scope
 from saas.values import new_id, utcnow
 
@@ -71,13 +71,13 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
 
     `q` is an actor's name, or the id or the name of what was acted on.
     """
-    filter = _filter(query) | made_between(query, "aud", scope.tenant["parameters"]["timezone"])
-    return await page(scope.db.audit, filter, query)
+    within = made_between(query, "aud", scope.tenant["parameters"]["timezone"])
+    return await page_of([(scope.db.audit, filter | within) for filter in _filters(query)], query)
 
 
 async def platform_listing(ps: PlatformScope, query: ListQuery) -> Page:
     """The platform's own log. Filters: `noun`, `action`; `q` as for a tenant's."""
-    return await page(ps.db.platform_audit, _filter(query), query)
+    return await page_of([(ps.db.platform_audit, filter) for filter in _filters(query)], query)
 
 
 async def names(scope: Scope, entries: Iterable[Entry]) -> dict[str, str]:
@@ -110,12 +110,14 @@ async def platform_get(ps: PlatformScope, entry_id: str) -> Entry:
     return entry
 
 
-def _filter(query: ListQuery) -> dict[str, Any]:
+def _filters(query: ListQuery) -> list[dict[str, Any]]:
+    """Of the looks for what is asked: an index has each."""
     names = {"noun": "noun", "action": "action", "actor": "actor_name", "target": "target"}
     filter: dict[str, Any] = {field: query.filters[name] for name, field in names.items() if query.filters.get(name)}
-    if query.q:
-        filter["$or"] = [{field: query.q} for field in ("target", "target_name", "actor_name")]
-    return filter
+    if not query.q:
+        return [filter]
+    looks = [together(filter, {field: query.q}) for field in ("target", "target_name", "actor_name")]
+    return [dict(each) for each in looks if each is not None]
 
 
 def _entry(

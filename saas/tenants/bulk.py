@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Final, Literal, NamedTuple, TypedDict
+from typing import Any, Final, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import AppError, Conflict, Denied, Invalid, Taken
 from saas.permissions import Permission
-from saas.tenants import accounts, audit, billing, life, plans
+from saas.store import Table
+from saas.tenants import accounts, audit, billing, life, plans, sessions
 from saas.tenants.bulk_tasks import TASKS
 from saas.tenants.forms import Form
 from saas.tenants.paging import ListQuery, Page, page
@@ -31,7 +32,8 @@ State = Literal["waiting", "running", "done", "cancelled", "stopped"]
 
 class Choice(NamedTuple):
     """Which accounts: those with these `ids`; or those in a list with this `where` (`q` and accounts.FILTERS; None: not
-    chosen so); or those to which the run `rest_of` did not do it.
+    chosen so); or those to which the run `rest_of` did not do it. Of a task of sessions: open sessions, `where` holding
+    `q` and filters of sessions.listing.
     """
 
     ids: Sequence[str] = ()
@@ -72,7 +74,8 @@ class Run(TypedDict):
 
 
 class Result(TypedDict):
-    """What became of an account: `state` "waiting", "ok", or "refused" with the refusal's code and data.
+    """What became of an account: `state` "waiting", "ok", or "refused" with the refusal's code and data. With a
+    `session_id`, what became of that session.
 
     The id is that of the run with the row's number (result_id), so that a portion is a range of ids.
     """
@@ -81,6 +84,7 @@ class Result(TypedDict):
     tenant_id: str
     run_id: str
     account_id: str
+    session_id: NotRequired[str]
     username: str
     state: Literal["waiting", "ok", "refused"]
     code: str
@@ -90,11 +94,12 @@ class Result(TypedDict):
 
 
 class Candidate(NamedTuple):
-    """An account of a choice. `place`: behind it begin those that come next."""
+    """An account, or an open session, of a choice. `place`: behind it begin those that come next."""
 
     place: str
     account_id: str
     username: str
+    session_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +125,11 @@ async def ask(scope: Scope, verb: str, form: Form, choice: Choice, key: str, exp
     if expected is not None:
         plans.check_price(expected, (await outline(scope, verb, form, choice)).to_pay or 0)
     root = await _root(scope, verb, choice.rest_of) if choice.rest_of else ""
-    if not await candidates(scope, choice, limit=1):
+    if not await candidates(scope, verb, choice, limit=1):
         raise Conflict("nothing_chosen")
     if await scope.db.bulk_runs.count({"open": True}, limit=MOST_OPEN) >= MOST_OPEN:
         raise Conflict("too_many_runs", limit=MOST_OPEN)
-    last = await scope.db.accounts.find({}, limit=1, fields=["username"])
+    last = await _table(scope, verb).find({}, limit=1, fields=["username"])
     row = _new(scope, verb, form, choice, root) | {"key": key, "until": last[0]["_id"] if last else ""}
 
     async def write(tx: Scope) -> Run:
@@ -165,6 +170,8 @@ async def outline(scope: Scope, verb: str, form: Form | None, choice: Choice) ->
     if choice.rest_of:
         run = await get(scope, choice.rest_of)
         return Outline(run["total"] - run["ok"])
+    if TASKS[verb].of == "sessions":
+        return Outline(await _sessions(scope, choice))
     groups = await _groups(scope, choice)
     if form is None:
         return Outline(sum(groups.values()))
@@ -186,7 +193,7 @@ async def first(
     """The first accounts with what would be done to each, or its refusal; None where there is nothing to show."""
     preview = TASKS[verb].preview
     found = []
-    for each in await candidates(scope, choice, limit=_FIRST):
+    for each in await candidates(scope, verb, choice, limit=_FIRST):
         shown: life.Preview | AppError | None = None
         if preview and form is not None:
             try:
@@ -207,24 +214,40 @@ async def _groups(scope: Scope, choice: Choice) -> dict[tuple[str, str], int]:
     return {(row["_id"]["plan"], row["_id"]["status"]): int(row["n"]) for row in rows}
 
 
-def _matching(scope: Scope, where: Mapping[str, str]) -> dict[str, Any]:
+async def _sessions(scope: Scope, choice: Choice) -> int:
+    """How many of a choice, which is no rest, are open."""
+    if choice.where is None:
+        return len(await scope.db.online.among(choice.ids))
+    return await scope.db.online.count(_matching(scope, choice.where, "sessions"))
+
+
+def _table(scope: Scope, verb: str) -> Table:
+    return scope.db.online if TASKS[verb].of == "sessions" else scope.db.accounts
+
+
+def _matching(scope: Scope, where: Mapping[str, str], of: str = "accounts") -> dict[str, Any]:
+    if of == "sessions":
+        return sessions.matching(scope, ListQuery(where.get("q", ""), where))
     return accounts.matching(scope, where.get("q", ""), where)
 
 
 async def candidates(
-    scope: Scope, choice: Choice, after: str = "", until: str = "\uffff", limit: int = 100
+    scope: Scope, verb: str, choice: Choice, after: str = "", until: str = "\uffff", limit: int = 100
 ) -> list[Candidate]:
-    """The next accounts of a choice behind a place, those with ids up to `until`."""
+    """The next accounts, or sessions, of a choice behind a place, those with ids up to `until`."""
+    of = TASKS[verb].of
     if choice.rest_of:
         return await _not_done(scope, choice.rest_of, after, limit)
     filter: dict[str, Any]
     if choice.where is None:
         filter = {"_id": {"$in": [each for each in choice.ids if after < each <= until]}}
     else:
-        filter = _matching(scope, choice.where)
+        filter = _matching(scope, choice.where, of)
         since = filter.get("_id", {}).get("$gte", "")
         filter["_id"] = {"$gt": max(after, since), "$lte": until}
-    rows = await scope.db.accounts.find(filter, sort=[("_id", 1)], limit=limit, fields=["username"])
+    rows = await _table(scope, verb).find(filter, sort=[("_id", 1)], limit=limit, fields=["username", "account_id"])
+    if of == "sessions":
+        return [Candidate(row["_id"], row["account_id"], row["username"], row["_id"]) for row in rows]
     return [Candidate(row["_id"], row["_id"], row["username"]) for row in rows]
 
 
@@ -236,7 +259,10 @@ async def _not_done(scope: Scope, run_id: str, after: str, limit: int) -> list[C
             behind = {"$gt": after.removeprefix(f"{state}:") if after.startswith(state) else ""}
             filter = {"run_id": run_id, "state": state, "_id": behind}
             rows = await scope.db.bulk_results.find(filter, sort=[("_id", 1)], limit=limit - len(found))
-            found += [Candidate(f"{state}:{row['_id']}", row["account_id"], row["username"]) for row in rows]
+            found += [
+                Candidate(f"{state}:{row['_id']}", row["account_id"], row["username"], row.get("session_id", ""))
+                for row in rows
+            ]
     return found
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, StringConstraints
 
 from saas.errors import Conflict
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import life, notices, plans
+from saas.tenants import disconnects, life, notices, plans
 from saas.tenants.forms import Form, Line, Prose
 from saas.tenants.life import Act
 from saas.tenants.notices import News
@@ -38,11 +38,13 @@ class MessageForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """`do` does it to one account: (scope, account's id, form, key). An AppError is the refusal of that account.
+    """`do` does it to one account: (scope, account's id, form, key), and answers what there is to say about that. An
+    AppError is the refusal of that account. Where it is done `of` open sessions, these are meant instead of accounts.
 
     `form` is what is asked for all of them, `permission` what it takes. `preview` shows it of one account, as
     life.preview does. `refuses`: whether accounts on this plan, in this status, are refused for certain. `buys`: which
-    plan (an id) is paid for, and how many units of it, by accounts on a plan.
+    plan (an id) is paid for, and how many units of it, by accounts on a plan. `together`: a portion is done at
+    once, where it takes long because others are waited for.
     """
 
     form: type[Form]
@@ -51,6 +53,8 @@ class Task:
     preview: Callable[[Scope, str, Any], Awaitable[life.Preview]] | None = None
     refuses: Callable[[Any, Plan, str], bool] = lambda form, plan, status: False
     buys: Callable[[Any, str], tuple[str, int]] = lambda form, plan_id: (plan_id, 0)
+    of: Literal["accounts", "sessions"] = "accounts"
+    together: bool = False
 
 
 def _act(act: Act, asked: type[Form], whole: type[Form] | None = None, **more: Any) -> Task:
@@ -78,6 +82,23 @@ async def _message(scope: Scope, account_id: str, form: MessageForm, key: str) -
         raise Conflict("no_way_to_tell", name=member["login"])
 
 
+async def _kick(scope: Scope, session_id: str, form: Form, key: str) -> Mapping[str, Any]:
+    """Have its device end a session: the answer, nothing when it has ended by itself.
+
+    Conflict("not_forced_off") with the answer where it goes on.
+    """
+    try:
+        attempt = await disconnects.request(scope, session_id, key)
+    except Conflict as error:
+        if error.code == "not_online":
+            return {}
+        raise
+    answer = {name: attempt[name] for name in ("result", "attempts", "error_cause")}
+    if attempt["result"] != "ack" and not disconnects.is_gone(attempt):
+        raise Conflict("not_forced_off", **answer)
+    return answer
+
+
 def _in_status(*statuses: str) -> Callable[[Any, Plan, str], bool]:
     return lambda form, plan, status: status in statuses
 
@@ -98,4 +119,5 @@ TASKS: Final[Mapping[str, Task]] = {
         buys=lambda form, plan_id: (form.plan_id, form.units if form.when == "now" else 0),
     ),
     "message": Task(MessageForm, Permission.MEMBERS_WRITE, _message),
+    "kick": Task(Form, Permission.SESSIONS_DISCONNECT, _kick, of="sessions", together=True),
 }

@@ -7,8 +7,10 @@ Portions are ranges of ids with both bounds: not every server answers more than 
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from saas.errors import AppError, Unavailable
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _GATHERED = 2000  # rows made in a portion
 _DONE = 20  # rows done in a portion
+_TOGETHER = 50  # rows done at once, where they are
 
 
 async def turn(ps: PlatformScope) -> int:
@@ -51,7 +54,7 @@ WORK = turns.Work("bulk_runs", _may, _portion, _stop)
 async def _gather(scope: Scope, run: Run) -> int:
     """Make the next rows of the choice."""
     gathered = str(run["gathered"])
-    found = await bulk.candidates(scope, Choice(**run["choice"]), gathered, run["until"], _GATHERED)
+    found = await bulk.candidates(scope, run["verb"], Choice(**run["choice"]), gathered, run["until"], _GATHERED)
     reached = found[-1].place if len(found) == _GATHERED else None
     change = {"$set": {"gathered": reached}, "$inc": {"total": len(found)}}
 
@@ -68,6 +71,8 @@ async def _gather(scope: Scope, run: Run) -> int:
 def _row(run: Run, number: int, each: Candidate) -> dict[str, Any]:
     """A row to be done."""
     whose = {"run_id": run["_id"], "account_id": each.account_id, "username": each.username}
+    if each.session_id:
+        whose["session_id"] = each.session_id
     blank: dict[str, Any] = {"state": "waiting", "code": "", "data": {}, "at": None, "created_at": utcnow()}
     return {"_id": bulk.result_id(run["_id"], number), **whose, **blank}
 
@@ -76,14 +81,14 @@ async def _work(scope: Scope, run: Run) -> int:
     """Do the next rows, and write down what became of them."""
     place = {"ok": run["ok"], "refused": run["refused"]}
     first = sum(place.values())
-    bounds = {"$gte": bulk.result_id(run["_id"], first), "$lt": bulk.result_id(run["_id"], first + _DONE)}
+    most = _TOGETHER if TASKS[run["verb"]].together else _DONE
+    bounds = {"$gte": bulk.result_id(run["_id"], first), "$lt": bulk.result_id(run["_id"], first + most)}
     filter = {"run_id": run["_id"], "_id": bounds}
-    rows: list[Result] = await scope.db.bulk_results.find(filter, sort=[("_id", 1)], limit=_DONE)
+    rows: list[Result] = await scope.db.bulk_results.find(filter, sort=[("_id", 1)], limit=most)
     if not rows:
         await bulk.end(scope, run["_id"], "done")
         return 0
-    form = TASKS[run["verb"]].form.model_validate(run["form"])
-    outcomes = [await _done(scope, run, row, form) for row in rows]
+    outcomes = await _outcomes(scope, run, rows)
     counted = Counter(each["state"] for each in outcomes)
 
     async def write(tx: Scope) -> None:
@@ -95,16 +100,30 @@ async def _work(scope: Scope, run: Run) -> int:
     return len(rows)
 
 
+async def _outcomes(scope: Scope, run: Run, rows: Sequence[Result]) -> list[dict[str, Any]]:
+    """Do it to these, one after another or all at once; an error is raised when none is at work any more."""
+    task = TASKS[run["verb"]]
+    form = task.form.model_validate(run["form"])
+    if not task.together:
+        return [await _done(scope, run, row, form) for row in rows]
+    outcomes = await asyncio.gather(*(_done(scope, run, row, form) for row in rows), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+    return [outcome for outcome in outcomes if isinstance(outcome, dict)]
+
+
 async def _done(scope: Scope, run: Run, row: Result, form: Form) -> dict[str, Any]:
     """Do it to one account: the fields of its row. A defect of ours is that account's alone, and is logged."""
+    subject = row.get("session_id") or row["account_id"]
     try:
-        await TASKS[run["verb"]].do(scope, row["account_id"], form, f"{run['root']}:{row['account_id']}")
+        told = await TASKS[run["verb"]].do(scope, subject, form, f"{run['root']}:{subject}")
     except Unavailable:
         raise
     except AppError as error:
         code, data = bulk.code_of(error)
         return {"state": "refused", "code": code, "data": dict(data), "at": utcnow()}
     except Exception:
-        log.exception("bulk run %s failed for account %s", run["_id"], row["account_id"])
+        log.exception("bulk run %s failed for account or session %s", run["_id"], subject)
         return {"state": "refused", "code": "error", "at": utcnow()}
-    return {"state": "ok", "at": utcnow()}
+    return {"state": "ok", "data": dict(told or {}), "at": utcnow()}

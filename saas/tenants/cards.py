@@ -15,7 +15,7 @@ from saas.errors import Conflict, Invalid
 from saas.i18n import N_
 from saas.tenants import audit
 from saas.tenants.forms import Form
-from saas.tenants.paging import ListQuery, Page, beginning, page
+from saas.tenants.paging import ListQuery, Page, beginning, page, page_of, together
 from saas.tenants.schedules import Occasion
 from saas.tenants.scope import Scope
 from saas.values import from_epoch, utcnow
@@ -125,10 +125,11 @@ async def prefixes(scope: Scope) -> dict[str, str]:
 async def listing(scope: Scope, query: ListQuery) -> Page:
     """Cards. Filters: `state`, `batch_id`; `q` begins a serial number, or is the name of who used them."""
     filter: dict[str, Any] = {name: query.filters[name] for name in ("state", "batch_id") if query.filters.get(name)}
+    named: list[dict[str, Any]] = [{}]
     if query.q:
-        used = {"used_by": query.q.lower(), "state": "used"}
-        filter["$or"] = [{"serial": beginning(query.q.upper())}, used]
-    found = await page(scope.db.cards, filter, query)
+        named = [{"serial": beginning(query.q.upper())}, {"used_by": query.q.lower(), "state": "used"}]
+    looks = [together(filter, each) for each in named]
+    found = await page_of([(scope.db.cards, look) for look in looks if look is not None], query)
     now = utcnow()
     return Page([{**row, "state": state_of(row, now)} for row in found.rows], found.next)
 

@@ -26,6 +26,11 @@ Home = Scope | PlatformScope  # whose log: a tenant's, or the platform's own
 PORTION = 500
 PATIENCE = timedelta(minutes=10)  # after which an entry that is not chained is a fault
 _PLATFORM = "platform"
+_CHECKED = timedelta(days=1)  # after which the platform's chain is looked at again
+
+
+class Broken(Exception):
+    """The platform's chain is not whole: a job that fails, so that its page says so."""
 
 
 class Head(TypedDict):
@@ -109,10 +114,29 @@ async def check_due(scope: Scope, run: Occasion) -> int:
     head = await scope.db.audit_heads.one({"_id": _name(scope)})
     if head is None:
         return 0
-    broken = await _broken(scope)
-    outcome = {"checked_at": run.now, "fault": broken[0] if broken else 0}
-    await scope.db.audit_heads.update_one({"_id": head["_id"]}, {"$set": outcome})
+    await _check(scope, run.now)
     return int(head["seq"])
+
+
+async def check_platform(ps: PlatformScope) -> int:
+    """The same of the platform's own log, once a day; how many entries it saw. Broken, for as long as it is."""
+    head: Head | None = await ps.db.audit_heads.one({"_id": _name(ps)})
+    if head is None:
+        return 0
+    now, fault, seen = utcnow(), head["fault"], 0
+    if head["checked_at"] is None or now - head["checked_at"] >= _CHECKED:
+        fault, seen = await _check(ps, now), head["seq"]
+    if fault:
+        raise Broken(f"the chain of the platform log breaks at number {fault}")
+    return seen
+
+
+async def _check(home: Home, now: datetime) -> int:
+    """Look at the whole chain and keep what was found: the number where it breaks, 0 for nowhere."""
+    broken = await _broken(home)
+    fault = broken[0] if broken else 0
+    await home.db.audit_heads.update_one({"_id": _name(home)}, {"$set": {"checked_at": now, "fault": fault}})
+    return fault
 
 
 async def _broken(home: Home) -> tuple[int, str] | None:

@@ -88,11 +88,13 @@ class Disconnect(TypedDict):
     `kind`: as a Command's; attempts of old have none and were to disconnect. `up_rate` and `down_rate`: the speed that
     was asked for, bit/s. `result`: "waiting", or what came of it: "ack", "nak", "timeout" (the device gave no answer),
     "radsec_timeout" (none down its connection), "unreachable" (its address is not known), "unsupported", "no_engine"
-    (no worker took the command). `error_cause`: RFC 5176 section 3.5.
+    (no worker took the command). `error_cause`: RFC 5176 section 3.5. `key`: of whoever asks for it once, however often
+    it is begun.
     """
 
     _id: str
     tenant_id: str
+    key: NotRequired[str]
     session_id: str
     nas_id: str
     username: str
@@ -108,7 +110,7 @@ class Disconnect(TypedDict):
     address: str
 
 
-_PUBLIC = Disconnect.__annotations__.keys() - {"_id", "tenant_id"}
+_PUBLIC = Disconnect.__annotations__.keys() - {"_id", "tenant_id", "key"}
 
 
 class SpeedForm(Form):
@@ -123,13 +125,21 @@ class SpeedForm(Form):
         return int(self.up_rate * 1_000_000), int(self.down_rate * 1_000_000)
 
 
-async def request(scope: Scope, session_id: str) -> Disconnect:
+async def request(scope: Scope, session_id: str, key: str = "") -> Disconnect:
     """Ask the device to end a session, and wait for its answer: the attempt as it is on record, within six seconds.
+
+    What it has accepted for a `key` is not asked again.
 
     NotFound; Conflict("not_online") when it has ended, Conflict("in_progress") while another request waits.
     Unavailable when no command can be given.
     """
-    return await _attempt(scope, await sessions.get(scope, session_id), None)
+    session = await sessions.get(scope, session_id)
+    if key:
+        for attempt in await history(scope, session_id):
+            if attempt.get("key") == key and attempt["result"] == "ack":
+                await _follow(scope, attempt)  # whoever asked may have been killed before that
+                return attempt
+    return await _attempt(scope, session, None, key)
 
 
 async def change_speed(scope: Scope, session_id: str, speed: Speed) -> Disconnect:
@@ -239,11 +249,13 @@ async def _told(scope: Scope, session: Session) -> Speed | None:
     return own_speed(session) or (began if began and any(began) else None)
 
 
-async def _attempt(scope: Scope, session: Session, change: _Change | None) -> Disconnect:
+async def _attempt(scope: Scope, session: Session, change: _Change | None, key: str = "") -> Disconnect:
     """To change a session, or without a change to end it."""
     if not session["open"]:
         raise Conflict("not_online", name=session["username"])
     row = _row(scope, session, change)
+    if key:
+        row["key"] = key
     kv, lease = scope.services.kv, f"device-request:{session['_id']}"
     if not await kv.lease(lease, row["_id"], _WAIT):
         raise Conflict("in_progress", name=session["username"])

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from saas.errors import Conflict, Taken
 from saas.tenants import audit, billing, ledger, plans
 from saas.tenants.ledger import LedgerEntry
-from saas.tenants.paging import ListQuery, Page, made_between, page
+from saas.tenants.paging import ListQuery, Page, made_between, page, page_of, together
 from saas.tenants.scope import Scope
 from saas.values import new_id, utcnow
 
@@ -133,10 +133,12 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     """
     filter: dict[str, Any] = {name: query.filters[name] for name in ("kind", "member_id") if query.filters.get(name)}
     filter |= made_between(query, "doc", scope.tenant["parameters"]["timezone"])
-    if query.q:
-        member = await scope.db.members.one({"login": query.q.lower()}, ["_id"])
-        filter["$or"] = [{"number": query.q.upper()}, *([{"member_id": member["_id"]}] if member else [])]
-    return await page(scope.db.documents, filter, query)
+    if not query.q:
+        return await page(scope.db.documents, filter, query)
+    member = await scope.db.members.one({"login": query.q.lower()}, ["_id"])
+    named = [{"number": query.q.upper()}, *([{"member_id": member["_id"]}] if member else [])]
+    looks = [together(filter, each) for each in named]
+    return await page_of([(scope.db.documents, look) for look in looks if look is not None], query)
 
 
 async def _once(

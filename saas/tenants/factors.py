@@ -76,12 +76,17 @@ async def admit(ps: PlatformScope, token: str, code: str, address: str) -> Sessi
     if kept is None:
         raise Denied("login_lapsed")
     session = login.revived(kept, address)
-    count, wait = await ps.kv.hit(f"login:code:{session.actor.id}", _WINDOW)
-    if count > _MOST:
-        raise Limit("too_many_attempts", retry_after=int(wait) + 1)
+    await _count(ps, f"login:code:{session.actor.id}")
     await _check(ps, session, code)
     await ps.kv.delete(_held(token))
     return replace(session, proven=True)
+
+
+async def _count(ps: PlatformScope, key: str) -> None:
+    """Count a code before it is looked at. Limit("too_many_attempts")."""
+    count, wait = await ps.kv.hit(key, _WINDOW)
+    if count > _MOST:
+        raise Limit("too_many_attempts", retry_after=int(wait) + 1)
 
 
 async def _check(ps: PlatformScope, session: Session, code: str) -> None:
@@ -127,9 +132,11 @@ async def begun(ps: PlatformScope, session: Session) -> tuple[str, str]:
 async def confirm(ps: PlatformScope, session: Session, form: CodeForm, token: str = "") -> Session:
     """The app shows the right code: from now on it is asked for. All other sessions end, this one is proven.
 
-    Recovery codes are made, for `take_codes`. Invalid("code"), NotFound.
+    Recovery codes are made, for `take_codes`. Invalid("code"), NotFound,
+    Limit("too_many_attempts").
     """
     secret, _ = await begun(ps, session)
+    await _count(ps, f"factor:code:{session.actor.id}")
     step = totp.step(secret, form.code.replace(" ", ""), time.time())
     if step is None:
         raise Invalid({"code": "bad_code"})

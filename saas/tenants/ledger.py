@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, NotFound, Taken
-from saas.store import Update
+from saas.store import Filter, Update
 from saas.tenants import adjustments, notices
-from saas.tenants.paging import ListQuery, Page, made_between, page
+from saas.tenants.paging import ListQuery, Page, made_between, page_of, together
 from saas.tenants.scope import Scope
 from saas.values import new_id, normal_username, utcnow
 
@@ -33,6 +33,7 @@ class LedgerEntry(TypedDict):
 
     `list_price` of what is paid or charged for, and how much less was taken; entries of old have no `discount`.
     `tax_rate`: basis points of the tax in it; of old unknown. `reverses`: the id of the entry that it takes back.
+    `plan_id`: what a charge is for; entries of old have none.
     """
 
     _id: str
@@ -48,6 +49,7 @@ class LedgerEntry(TypedDict):
     discount: NotRequired[int]
     tax_rate: NotRequired[int]
     reverses: NotRequired[str]
+    plan_id: NotRequired[str]
     method: str
     note: str
     key: str
@@ -69,6 +71,7 @@ class Posting(NamedTuple):
     tax_rate: int = 0
     covered: bool = False
     reverses: str = ""
+    plan_id: str = ""
 
 
 async def post(
@@ -144,6 +147,7 @@ def _entry(
         method=posting.method,
         note=posting.note,
         reverses=posting.reverses,
+        plan_id=posting.plan_id,
         key=key,
         actor_kind=scope.actor.kind,
         actor_id=scope.actor.id,
@@ -165,14 +169,16 @@ async def _done(scope: Scope, numbered: Sequence[tuple[str, Posting]], member_id
     return [entry for entry in found if entry]
 
 
-def sale(list_price: int, paid: int, method: str, note: str, tax_rate: int = 0) -> tuple[Posting, ...]:
+def sale(
+    list_price: int, paid: int, method: str, note: str, tax_rate: int = 0, plan_id: str = ""
+) -> tuple[Posting, ...]:
     """What is booked when something is sold: the money that comes in, unless the balance pays, and the charge."""
     if not list_price:
         return ()
     entry = partial(Posting, note=note, list_price=list_price, discount=list_price - paid, tax_rate=tax_rate)
     if method == BALANCE:
-        return (entry("charge", -paid, covered=True),)
-    return entry("payment", paid, method=method), entry("charge", -paid)
+        return (entry("charge", -paid, plan_id=plan_id, covered=True),)
+    return entry("payment", paid, method=method), entry("charge", -paid, plan_id=plan_id)
 
 
 class Opening(NamedTuple):
@@ -217,27 +223,32 @@ async def listing(scope: Scope, query: ListQuery, kinds: Sequence[str] = ()) -> 
 
     `q` is a whole entry key, or the name of an account or a member.
     """
-    return await page(scope.db.ledger, await filter_of(scope, query, kinds), query)
+    return await page_of([(scope.db.ledger, filter) for filter in await looks(scope, query, kinds)], query)
 
 
-async def filter_of(scope: Scope, query: ListQuery, kinds: Sequence[str] = ()) -> dict[str, Any]:
-    """The filter of a list."""
+async def looks(scope: Scope, query: ListQuery, kinds: Sequence[str] = ()) -> list[Filter]:
+    """The filters of a list, of which each entry is found by one: a kind each, as indexes have them."""
     names = {"member_id": "member_id", "account_id": "account_id", "kind": "kind", "method": "method"}
     names["actor"] = "actor_name"
-    filter: dict[str, Any] = {"kind": {"$in": list(kinds)}} if kinds else {}
-    filter |= {field: query.filters[name] for name, field in names.items() if query.filters.get(name)}
+    filter: dict[str, Any] = {field: query.filters[name] for name, field in names.items() if query.filters.get(name)}
     filter |= made_between(query, "led", scope.tenant["parameters"]["timezone"])
-    if query.q:
-        filter["$or"] = [{"key": query.q}, *await _of_name(scope, query.q)]
-    return filter
+    named = await _named(scope, query.q) if query.q else [{}]
+    wanted: list[Filter] = [{"kind": kind} for kind in kinds if filter.get("kind", kind) == kind] if kinds else [{}]
+    found = [together({**filter, **kind}, name) for kind in wanted for name in named]
+    return [each for each in found if each is not None]
 
 
-async def _of_name(scope: Scope, name: str) -> list[dict[str, str]]:
-    """What an entry of the account or the member of this name has."""
-    account = await scope.db.accounts.one({"username": normal_username(name)}, ["_id"])
-    member = await scope.db.members.one({"login": name.lower()}, ["_id"])
-    found = [("account_id", account), ("member_id", member)]
-    return [{field: row["_id"]} for field, row in found if row]
+async def _named(scope: Scope, text: str) -> list[Filter]:
+    """Filters for the entry of this key; else for those of the member and the account of this name, each by one."""
+    if await scope.db.ledger.one({"key": text}, ["_id"]):
+        return [{"key": text}]
+    account = await scope.db.accounts.one({"username": normal_username(text)}, ["_id"])
+    member = await scope.db.members.one({"login": text.lower()}, ["_id"])
+    of_member: list[Filter] = [{"member_id": member["_id"]}] if member else []
+    if not account:
+        return of_member
+    others = {"account_id": account["_id"]} | ({"member_id": {"$ne": member["_id"]}} if member else {})
+    return [*of_member, others]
 
 
 class Proof(NamedTuple):

@@ -97,6 +97,7 @@ def _charged(row: Row, account: Mapping[str, Any], unit: str, amount: int) -> li
         amount=cost,
         tax_rate=by["tax_rate"],
         plan=by["name"],
+        plan_id=account["plan_id"],
     )
     return [charged]
 

@@ -17,7 +17,7 @@ from saas.errors import Conflict, Invalid
 from saas.i18n import N_
 from saas.tenants import audit, device_types, platform, pools, records
 from saas.tenants.forms import Address, Form, HostName, Name, Note
-from saas.tenants.paging import ListQuery, Page, page
+from saas.tenants.paging import ListQuery, Page, beginning, page_of
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
 
@@ -215,10 +215,10 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     filter: dict[str, Any] = {}
     if status := query.filters.get("status"):
         filter["status"] = status
-    if query.q:
-        begins = {"name": {"$gte": query.q, "$lt": query.q + "\uffff"}}
-        filter["$or"] = [begins, {"identifier": query.q}, {"address": query.q}]
-    return await page(scope.db.nas, filter, query)
+    named: list[dict[str, Any]] = (
+        [{"name": beginning(query.q)}, {"identifier": query.q}, {"address": query.q}] if query.q else [{}]
+    )
+    return await page_of([(scope.db.nas, filter | each) for each in named], query)
 
 
 async def names(scope: Scope) -> dict[str, str]:

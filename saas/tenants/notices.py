@@ -32,6 +32,10 @@ _RESET_TEXT = N_(
     "The second factor of {name} was reset by {by}. Until a new one is set up, the password alone lets in.\n\n"
     "If you did not expect this, ask {by}, and change the password."
 )
+_OFF_SUBJECT = N_("The webhook of {system} is switched off")
+_OFF_GONE = N_("{url} answered that it is gone (410), so nothing is posted there any more.")
+_OFF_FAILING = N_("{url} has taken nothing for days, so nothing is posted there any more.")
+_OFF_NEXT = N_("Mails to subscribers go on. When the receiver works again, switch the webhook on: Notices, Webhook.")
 
 
 class Notice(TypedDict):
@@ -87,6 +91,15 @@ async def factor_was_reset(ps: PlatformScope, to: str, name: str, by: str, local
     """Somebody's second factor was taken away."""
     say = Reader.of(locale)
     await ps.services.mailer.send(to, say(_RESET_SUBJECT, name=name), say(_RESET_TEXT, name=name, by=by))
+
+
+async def webhook_is_off(scope: Scope, to: str, url: str, *, gone: bool) -> None:
+    """The tenant's webhook was switched off. Unavailable."""
+    parameters = scope.tenant["parameters"]
+    say = Reader.of(parameters["locale"])
+    subject = say(_OFF_SUBJECT, system=parameters["system_name"])
+    text = f"{say(_OFF_GONE if gone else _OFF_FAILING, url=url)}\n\n{say(_OFF_NEXT)}"
+    await scope.services.mailer.send(to, subject, text)
 
 
 async def tell(scope: Scope, kind: str, news: Sequence[News]) -> int:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
 
 from saas.errors import Unavailable
 from saas.store import Filter
-from saas.tenants import notices_texts, webhooks
+from saas.tenants import notices, notices_texts, platform, webhooks
 from saas.tenants.fanout import each_tenant
 from saas.tenants.notices import CHANNELS, Notice
 from saas.tenants.scope import PlatformScope, Scope
@@ -97,8 +98,17 @@ async def _settle(scope: Scope, row: Notice, failure: Mapping[str, Any] | None) 
         values = {"state": "failed"} if over else {"next_at": utcnow() + max(_pause(row), _wait(failure))}
         values |= {"error": failure["cause"], "answer": str(failure["answer"])[:300]}
         if over and row["channel"] == "webhook":
-            await webhooks.given_up(scope, gone=failure["cause"] == "gone")
+            await _give_up(scope, gone=failure["cause"] == "gone")
     await scope.db.notices.update(row["_id"], {"$set": values})
+
+
+async def _give_up(scope: Scope, *, gone: bool) -> None:
+    """Switch the webhook off where it is time, and tell the owner by mail; the log has it in any case."""
+    if await webhooks.given_up(scope, gone=gone):
+        ps = PlatformScope(scope.services, scope.actor, scope.services.store.platform())
+        with suppress(Unavailable):
+            owner = await platform.owner_email(ps, scope.tenant)
+            await notices.webhook_is_off(scope, owner, webhooks.url(scope), gone=gone)
 
 
 def _pause(row: Notice) -> timedelta:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -58,16 +59,20 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
 
 async def totals(scope: Scope, query: ListQuery) -> tuple[list[Total], bool]:
     """What the entries of the list come to, the largest first; and whether it is only the newest 100,000 of them."""
-    filter = await ledger.filter_of(scope, query, KINDS)
-    names = ("list_price", "discount", "amount")
+    names = ("entries", "list_price", "discount", "amount")
     group = {"_id": {"kind": "$kind", "method": "$method"}, "entries": {"$sum": 1}}
-    newest: list[dict[str, Any]] = [{"$match": filter}, {"$sort": {"_id": -1}}, {"$limit": _SUMMED}]
-    rows = await scope.db.ledger.aggregate([*newest, {"$group": group | {n: {"$sum": f"${n}"} for n in names}}])
-    found = [
-        Total(row["_id"]["kind"], row["_id"]["method"], int(row["entries"]), *(int(row[name]) for name in names))
-        for row in rows
-    ]
-    return sorted(found, key=lambda each: -abs(each.amount)), sum(each.entries for each in found) >= _SUMMED
+    group |= {name: {"$sum": f"${name}"} for name in names[1:]}
+    sums: Counter[tuple[str, str, str]] = Counter()
+    cut = False
+    for filter in await ledger.looks(scope, query, KINDS):
+        newest: list[dict[str, Any]] = [{"$match": filter}, {"$sort": {"_id": -1}}, {"$limit": _SUMMED}]
+        rows = await scope.db.ledger.aggregate([*newest, {"$group": group}])
+        cut |= sum(row["entries"] for row in rows) >= _SUMMED
+        for row in rows:
+            sums.update({(row["_id"]["kind"], row["_id"]["method"], name): int(row[name]) for name in names})
+    kinds = dict.fromkeys((kind, method) for kind, method, _ in sums)
+    found = [Total(kind, method, *(sums[kind, method, name] for name in names)) for kind, method in kinds]
+    return sorted(found, key=lambda each: -abs(each.amount)), cut
 
 
 async def get(scope: Scope, entry_id: str) -> LedgerEntry:
@@ -155,6 +160,7 @@ async def _take_back(tx: Scope, entry: LedgerEntry, note: str) -> LedgerEntry:
         list_price=-entry["list_price"],
         discount=-entry.get("discount", 0),
         tax_rate=entry.get("tax_rate", 0),
+        plan_id=entry.get("plan_id", ""),
         method=entry["method"],
         note=note,
         reverses=entry["_id"],

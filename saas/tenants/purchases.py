@@ -122,7 +122,8 @@ async def _add(scope: Scope, case: Case, form: AdditionForm) -> Effect:
     if useless := [name for name in asked if limits[name] is None]:
         raise Invalid(dict.fromkeys(useless, "not_limited"))
     holding = billing.topped_up(account, form.octets, form.seconds, form.days, form.price, case.now, case.zone)
-    sale = ledger.sale(form.price, form.price, form.method, f"{case.plan['name']} +", case.plan["tax_rate"])
+    plan = case.plan
+    sale = ledger.sale(form.price, form.price, form.method, f"{plan['name']} +", plan["tax_rate"], plan["_id"])
     return Effect({**holding}, sale)
 
 
@@ -149,7 +150,8 @@ def prepaid(case: Case, plan: Plan, units: int, paid: int, *, change: bool) -> E
     if plan["_id"] == case.account["plan_id"]:
         plan = case.plan
     _check_sells(plan)
-    purchase = _Purchase(plan, units, paid, ledger.sale(paid, paid, ledger.CARD, f"{plan['name']} × {units}"))
+    sale = ledger.sale(paid, paid, ledger.CARD, f"{plan['name']} × {units}", plan_id=plan["_id"])
+    purchase = _Purchase(plan, units, paid, sale)
     planned = plan["_id"] == case.account["next_plan_id"] and billing.is_over(case.account, case.now)
     if plan is case.plan or planned:
         return _renewed(case, purchase)
@@ -205,9 +207,9 @@ def _on_plan(plan: Plan) -> dict[str, Any]:
 def _turned(case: Case, plan: Plan, rest: int) -> tuple[billing.Holding, tuple[Posting, ...]]:
     """What the rest of a term is turned into, and what is booked: it is given back, and charged for the new plan."""
     note = f"{case.plan['name']} → {plan['name']}"
-    back = (Posting("charge", rest, note, tax_rate=case.plan["tax_rate"]),) if rest else ()
+    back = (Posting("charge", rest, note, tax_rate=case.plan["tax_rate"], plan_id=case.plan["_id"]),) if rest else ()
     if billing.price_of(plan, 1):
-        spent = (Posting("charge", -rest, note, tax_rate=plan["tax_rate"]),) if rest else ()
+        spent = (Posting("charge", -rest, note, tax_rate=plan["tax_rate"], plan_id=plan["_id"]),) if rest else ()
         return billing.converted(rest, plan, case.now, case.zone), back + spent
     ends = case.now if plan["bundle_months"] or plan["valid_days"] else None
     return billing.Holding({**billing.empty(case.now), "expires_at": ends}), back
@@ -218,7 +220,7 @@ def _purchase(plan: Plan, units: int, paid: int | None, method: str) -> _Purchas
     received = price if paid is None else paid
     if received > price:
         raise Invalid({"paid": "above_price"})
-    sale = ledger.sale(price, received, method, f"{plan['name']} × {units}", plan["tax_rate"])
+    sale = ledger.sale(price, received, method, f"{plan['name']} × {units}", plan["tax_rate"], plan["_id"])
     return _Purchase(plan, units, received, sale)
 
 

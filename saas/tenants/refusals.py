@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from saas.store import Update
 from saas.tenants.fanout import each_tenant
-from saas.tenants.paging import ListQuery, Page, midnight, page
+from saas.tenants.paging import ListQuery, Page, midnight, page, page_of
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import from_epoch, new_id
 
@@ -88,9 +88,8 @@ async def last_of(scope: Scope, username: str, limit: int = 5) -> list[RefusalRo
 async def unknown_listing(ps: PlatformScope, query: ListQuery) -> Page:
     """Unknown devices. Filters: `pool`; `q` is a source address or an identifier, in full."""
     filter: dict[str, Any] = {"pool": query.filters["pool"]} if query.filters.get("pool") else {}
-    if query.q:
-        filter["$or"] = [{"source": query.q}, {"identifier": query.q}]
-    return await page(ps.db.unknown_nas, filter, query)
+    named = [{"source": query.q}, {"identifier": query.q}] if query.q else [{}]
+    return await page_of([(ps.db.unknown_nas, filter | each) for each in named], query)
 
 
 async def keep(ps: PlatformScope, notes: Iterable[Refusal | UnknownNas]) -> None:

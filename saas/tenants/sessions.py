@@ -18,9 +18,9 @@ from saas.store import Database, Delete, Insert, Op, Replace, Table
 from saas.tenants import accounting, audit, slots
 from saas.tenants.accounting import Row
 from saas.tenants.forms import Form
-from saas.tenants.paging import ListQuery, Page, made_between, page_of
+from saas.tenants.paging import ListQuery, Page, apart, made_between, page_of
 from saas.tenants.scope import Scope
-from saas.values import utcnow
+from saas.values import normal_mac, utcnow
 
 _BATCH = 500
 _ONLINE_SHOWN = 1000  # open sessions looked at for a page of accounts
@@ -148,16 +148,24 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     """The newest first. Filters: `state` ("online", "ended", "" both), `nas_id`, `account_id`, `username`, `address`.
 
     `since` and `until` are days on which the session was first heard of. `q` finds a user name, an address or a
-    hardware address; all of them in full, in any letter case.
+    hardware address; all of them in full, in any letter case, and a hardware address alone in any spelling.
     """
+    online, ended = _tables(scope.db)
+    wanted = {"online": [online], "ended": [ended]}.get(query.filters.get("state", ""), [online, ended])
+    filter = matching(scope, query)
+    return await page_of([look for table in wanted for look in apart(table, filter, "search")], query)
+
+
+def matching(scope: Scope, query: ListQuery) -> dict[str, Any]:
+    """The filter of the store for a list's, but for `state`."""
     filters = query.filters
     filter: dict[str, Any] = {name: filters[name] for name in ("nas_id", "account_id") if filters.get(name)}
     if texts := [text.strip().lower() for text in (query.q, filters.get("username"), filters.get("address")) if text]:
-        filter["search"] = texts[0] if len(texts) == 1 else {"$all": texts}
-    filter |= made_between(query, "ses", scope.tenant["parameters"]["timezone"])
-    online, ended = _tables(scope.db)
-    wanted = {"online": [online], "ended": [ended]}.get(filters.get("state", ""), [online, ended])
-    return await page_of(wanted, filter, query)
+        filter["search"] = {"$all": texts}
+        if len(texts) == 1:  # a hardware address in any spelling
+            mac = normal_mac(texts[0]).lower()
+            filter["search"] = {"$in": [texts[0], mac]} if mac and mac != texts[0] else texts[0]
+    return filter | made_between(query, "ses", scope.tenant["parameters"]["timezone"])
 
 
 async def online_among(scope: Scope, account_ids: Sequence[str]) -> set[str]:

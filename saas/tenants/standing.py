@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import Field
 
 from saas.errors import Conflict, Invalid
@@ -75,7 +77,9 @@ async def _close(scope: Scope, case: Case, form: CloseForm) -> Effect:
         raise Invalid({"refund": "above_paid"})
     postings: tuple[Posting, ...] = ()
     if back:
-        postings = (Posting("charge", back, case.plan["name"], list_price=paid, tax_rate=case.plan["tax_rate"]),)
+        plan = case.plan
+        facts: dict[str, Any] = {"list_price": paid, "tax_rate": plan["tax_rate"], "plan_id": plan["_id"]}
+        postings = (Posting("charge", back, plan["name"], **facts),)
         if form.method != ledger.BALANCE:
             postings += (Posting("refund", -back, case.plan["name"], form.method),)
     changes = {"status": "closed", "suspended_at": None, "next_plan_id": "", "renews": False, "activates_at": None}

@@ -1,12 +1,14 @@
 """What a day brought a tenant, in one small row for each day of its zone: for the home page and for reports.
 
-A row is reckoned from what does not change any more (the operation log, the ledger, sessions that have ended), so that
-reckoning it again gives the same one. Sessions belong, with all their octets, to the day on which they ended.
+A row is reckoned from what does not change any more (the operation log, the ledger, refusals, ended sessions), so that
+reckoning it again gives the same one; `lapsed` alone is as of the time of reckoning. Sessions belong, with all their
+octets, to the day on which they ended.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, TypedDict
 from zoneinfo import ZoneInfo
@@ -16,26 +18,37 @@ from saas.tenants.schedules import Occasion
 from saas.tenants.scope import Scope
 from saas.values import new_id
 
+MOST_USERS = 100  # of a day, by what they downloaded
+_RENEWED = ("account.renew", "account.auto_renew")
 _AGAIN = 2  # days that are reckoned each time: a device may tell of a session's end an hour after midnight
 
 
 class DaySums(TypedDict):
-    """`day` as 2026-11-23. Money in minor units: `payments` by method, `charges`, `refunds`, each positive unless more
-    was taken back on that day.
+    """`day` as 2026-11-23. Money in minor units, positive unless more was taken back on that day: `payments` and
+    `paid_back` by method, `charges`, `refunds`. `takers`: [operator, taken in, paid back]; `sold`: [plan id, charged].
 
-    `accounts`: how many were opened. `input_octets` is upload.
+    `accounts`: how many were opened, `renewed`, and `lapsed`: plans that ended and are not renewed. `refused`: log-ins
+    as [reason, device, count]. `input_octets` is upload; `users`: [account, upload, download] of MOST_USERS. Rows of
+    before there were reports have neither lists nor `renewed`, `lapsed` and `paid_back`.
     """
 
     _id: str
     tenant_id: str
     day: str
     accounts: int
+    renewed: int
+    lapsed: int
     payments: Mapping[str, int]
+    paid_back: Mapping[str, int]
     charges: int
     refunds: int
+    takers: Sequence[Sequence[Any]]
+    sold: Sequence[Sequence[Any]]
+    refused: Sequence[Sequence[Any]]
     sessions: int
     input_octets: int
     output_octets: int
+    users: Sequence[Sequence[Any]]
 
 
 async def reckon_due(scope: Scope, run: Occasion) -> int:
@@ -48,16 +61,27 @@ async def reckon_due(scope: Scope, run: Occasion) -> int:
 
 async def reckon(scope: Scope, day: date) -> DaySums:
     """Reckon a day and keep its row, in place of the one that is there."""
-    opened = {**_made_on(scope, "aud", day), "noun": "account", "action": "account.open"}
-    values = {
-        "accounts": await scope.db.audit.count(opened, limit=1_000_000),
-        **await _money(scope, day),
-        **await _usage(scope, day),
-    }
     filter = {"day": day.isoformat()}
+    values = await measured(scope, day)
     await scope.db.day_sums.update_one(filter, {"$set": values, "$setOnInsert": {"_id": new_id("day")}}, upsert=True)
     row: DaySums = await scope.db.day_sums.one(filter)
     return row
+
+
+async def measured(scope: Scope, day: date) -> dict[str, Any]:
+    """The values of a day's row as of now, kept nowhere."""
+    begin, end = (datetime.combine(each, time(), _zone(scope)) for each in (day, day + timedelta(days=1)))
+    within = {"$gte": begin, "$lt": end}
+    acts = [await _acts(scope, day, action) for action in ("account.open", *_RENEWED)]
+    return {
+        "accounts": acts[0],
+        "renewed": sum(acts[1:]),
+        "lapsed": await scope.db.accounts.count({"status": "normal", "expires_at": within}, limit=1_000_000),
+        **await _money(scope, day),
+        "sold": await _sold(scope, day),
+        "refused": await _refused(scope, within),
+        **await _usage(scope, within),
+    }
 
 
 async def between(scope: Scope, since: date, until: date) -> list[DaySums]:
@@ -67,24 +91,59 @@ async def between(scope: Scope, since: date, until: date) -> list[DaySums]:
     return await scope.db.day_sums.find(filter, sort=[("day", 1)], limit=max(1, days))
 
 
+async def _acts(scope: Scope, day: date, action: str) -> int:
+    done = {**_made_on(scope, "aud", day), "noun": "account", "action": action}
+    return await scope.db.audit.count(done, limit=1_000_000)
+
+
 async def _money(scope: Scope, day: date) -> dict[str, Any]:
-    group = {"_id": {"kind": "$kind", "method": "$method"}, "sum": {"$sum": "$amount"}}
+    group = {"_id": {"kind": "$kind", "method": "$method", "by": "$actor_name"}, "sum": {"$sum": "$amount"}}
     rows = await scope.db.ledger.aggregate([{"$match": _made_on(scope, "led", day)}, {"$group": group}])
-    sums = {(row["_id"]["kind"], row["_id"]["method"]): int(row["sum"]) for row in rows}
+    kinds: Counter[str] = Counter()
+    methods: dict[str, Counter[str]] = {"payment": Counter(), "refund": Counter()}
+    takers: dict[str, list[int]] = {}
+    for row in rows:
+        kind, amount = row["_id"]["kind"], int(row["sum"])
+        kinds[kind] += amount
+        if kind in methods:
+            methods[kind][row["_id"]["method"]] += amount if kind == "payment" else -amount
+            taken = takers.setdefault(row["_id"]["by"], [0, 0])
+            taken[kind == "refund"] += amount if kind == "payment" else -amount
     return {
-        "payments": {method: amount for (kind, method), amount in sorted(sums.items()) if kind == "payment"},
-        "charges": -sum(amount for (kind, _), amount in sums.items() if kind == "charge"),
-        "refunds": -sum(amount for (kind, _), amount in sums.items() if kind == "refund"),
+        "payments": dict(sorted(methods["payment"].items())),
+        "paid_back": dict(sorted(methods["refund"].items())),
+        "charges": -kinds["charge"],
+        "refunds": -kinds["refund"],
+        "takers": [[name, *sums] for name, sums in sorted(takers.items())],
     }
 
 
-async def _usage(scope: Scope, day: date) -> dict[str, int]:
-    begin, end = (datetime.combine(each, time(), _zone(scope)) for each in (day, day + timedelta(days=1)))
+async def _sold(scope: Scope, day: date) -> list[list[Any]]:
+    """What was charged by plan, less what was taken back; of entries without a plan the id is ""."""
+    charges = {**_made_on(scope, "led", day), "kind": "charge"}
+    group = {"_id": "$plan_id", "sum": {"$sum": "$amount"}}
+    rows = await scope.db.ledger.aggregate([{"$match": charges}, {"$group": group}])
+    return sorted([row["_id"] or "", -int(row["sum"])] for row in rows if row["sum"])
+
+
+async def _refused(scope: Scope, within: Mapping[str, datetime]) -> list[list[Any]]:
+    group = {"_id": {"reason": "$reason", "nas": "$nas_id"}, "count": {"$sum": "$count"}}
+    rows = await scope.db.refusals.aggregate([{"$match": {"last_at": within}}, {"$group": group}])
+    return sorted([row["_id"]["reason"], row["_id"]["nas"], int(row["count"])] for row in rows)
+
+
+async def _usage(scope: Scope, within: Mapping[str, datetime]) -> dict[str, Any]:
     names = ("input_octets", "output_octets")
-    group = {"_id": None, "sessions": {"$sum": 1}, **{name: {"$sum": f"${name}"} for name in names}}
-    ended = {"stopped_at": {"$gte": begin, "$lt": end}}
-    rows = await scope.db.sessions.aggregate([{"$match": ended}, {"$group": group}])
-    return {name: int(rows[0][name]) if rows else 0 for name in ("sessions", *names)}
+    match = {"$match": {"stopped_at": within}}
+    octets = {name: {"$sum": f"${name}"} for name in names}
+    rows = await scope.db.sessions.aggregate([match, {"$group": {"_id": None, "sessions": {"$sum": 1}, **octets}}])
+    largest: list[dict[str, Any]] = [{"$sort": {"output_octets": -1}}, {"$limit": MOST_USERS + 1}]
+    users = await scope.db.sessions.aggregate([match, {"$group": {"_id": "$account_id", **octets}}, *largest])
+    known = [[row["_id"], *(int(row[name]) for name in names)] for row in users if row["_id"]]
+    return {
+        **{name: int(rows[0][name]) if rows else 0 for name in ("sessions", *names)},
+        "users": known[:MOST_USERS],
+    }
 
 
 def _made_on(scope: Scope, kind: str, day: date) -> dict[str, Any]:

@@ -22,7 +22,7 @@ _MEMBER = ("tenant_id", "agent_id", "login", "email", "balance")
 class Charge(NamedTuple):
     """What a session's report costs its account's member. `amount` in minor units, above 0; `tax_rate` in basis points.
 
-    `version`: of the session's row, another one with each report. `plan`: its name.
+    `version`: of the session's row, another one with each report. `plan`: its name, `plan_id` its id.
     """
 
     tenant_id: str
@@ -33,6 +33,7 @@ class Charge(NamedTuple):
     amount: int
     tax_rate: int
     plan: str
+    plan_id: str
 
 
 async def charge(ps: PlatformScope, charges: Sequence[Charge]) -> None:
@@ -71,6 +72,7 @@ def _entry(charge: Charge, agent_id: str | None, after: int) -> LedgerEntry:
         tax_rate=charge.tax_rate,
         method=USE,
         note=charge.plan,
+        plan_id=charge.plan_id,
         # no number at the end: each is a purchase of its own
         key=f"use:{charge.session_id}:v{charge.version}",
         actor_kind=SYSTEM.kind,

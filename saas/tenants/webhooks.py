@@ -120,19 +120,24 @@ async def switch_on(scope: Scope) -> None:
     await _write(scope, "webhook.switch_on", {**_there(scope), **_ON})
 
 
-async def given_up(scope: Scope, *, gone: bool) -> None:
-    """Switch it off where it is `gone`, or has taken nothing for too long, now that a notice was tried in vain."""
+async def given_up(scope: Scope, *, gone: bool) -> bool:
+    """Switch it off where it is `gone`, or has taken nothing for too long, now that a notice was tried in vain.
+
+    Whether that was done: by one of several at once.
+    """
     now = utcnow()
     same = {"_id": scope.tenant_id, "webhook.url": url(scope), "webhook.off": {"$in": [None, ""]}}
     too_long = {} if gone else {"webhook.failing_since": {"$lte": now - PATIENCE}}
     after = {"off": "gone" if gone else "failing", "off_at": now}
 
-    async def write(tx: Scope) -> None:
+    async def write(tx: Scope) -> bool:
         change = {"$set": {f"webhook.{name}": value for name, value in after.items()}}
-        if await tx.db.tenants.update_one({**same, **too_long}, change):
-            await audit.record(tx, "webhook.switch_off", tx.tenant_id, name=url(scope), after=after)
+        if not await tx.db.tenants.update_one({**same, **too_long}, change):
+            return False
+        await audit.record(tx, "webhook.switch_off", tx.tenant_id, name=url(scope), after=after)
+        return True
 
-    await scope.transaction(write)
+    return await scope.transaction(write)
 
 
 def _there(scope: Scope) -> Webhook:

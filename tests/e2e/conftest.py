@@ -74,6 +74,7 @@ async def open_page(chromium: Browser, site: str) -> AsyncIterator[OpenPage]:
             locale={"zh": "zh-CN", "en": "en-GB"}[language],
             color_scheme="dark" if theme == "dark" else "light",
             java_script_enabled=scripts,
+            reduced_motion="reduce",  # what fades in would be measured half-way
         )
         contexts.append(context)
         await context.add_init_script(_WATCH)

@@ -14,19 +14,11 @@ from saas import tasks
 from saas.tenants import import_work, turns
 from saas.tenants.scope import PlatformScope
 from tests.e2e.conftest import OpenPage
+from tests.e2e.measure import Meter
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
 from tests.tenants.import_files import as_csv, as_xlsx, line
 from tests.world import make_business, signed_in
 
-CLICKS = 5
-# Counted where the browser sees them, so that none is forgotten.
-COUNT = """() => {
-  const seen = Number(sessionStorage.clicks || 0);
-  sessionStorage.clicks = seen;
-  addEventListener("click", (event) => {
-    if (event.isTrusted) sessionStorage.clicks = Number(sessionStorage.clicks) + 1;
-  }, true);
-}"""
 WORDS = {
     "zh": ("导入账号", "上传并检查", "导入 3 行，跳过 2 行", "已导入", "撤销", "没有这个名称的套餐"),
     "en": (
@@ -79,9 +71,10 @@ async def test_five_clicks_from_any_page_to_the_accounts(
     file = tmp_path / "users.xlsx"
     file.write_bytes(as_xlsx(rows))
     page = await open_page(width=width, language=language)
-    await page.context.add_init_script(f"({COUNT})()")
+    meter = Meter(page)
     await enter(page, site, await signed_in(ps, business))
     await page.goto(f"/t/{business.slug}/admin/accounts")
+    await meter.begin()
     async with jobs(ps):
         if width < 1000:
             await page.click(".op-phone-menu summary")
@@ -96,7 +89,7 @@ async def test_five_clicks_from_any_page_to_the_accounts(
         assert width > 1000 or await page.evaluate(SMALL) == []
         await page.click(f"main button:has-text('{go}')")
         await expect(page.locator("#progress .op-run")).to_contain_text(over)
-        assert int(await page.evaluate("sessionStorage.clicks")) <= CLICKS
+        await meter.within(clicks=5, navigations=3)
         assert await business.scope.db.accounts.count({"username": {"$in": ["zhang", "li", "wang"]}}) == 3
         await expect(page.locator("#list")).to_contain_text(over)
         assert await page.evaluate(OVERFLOW) == 0

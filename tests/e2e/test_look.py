@@ -124,19 +124,3 @@ async def test_language_and_theme_are_switched(open_page: OpenPage) -> None:
     await page.click("button:has-text('Light')")
     await expect(page.locator("html")).to_have_attribute("data-bs-theme", "light")
     assert page.url.endswith("/login")
-
-
-@pytest.mark.parametrize("language", ["zh", "en"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_pages_fit_a_phone(
-    open_page: OpenPage, site: str, token: str, acme: Business, language: str, theme: str
-) -> None:
-    page = await open_page(width=390, language=language, theme=theme)
-    paths = ["/", "/login", "/signup", "/nowhere"]
-    await enter(page, site, token)
-    admin = f"/t/{acme.slug}/admin"
-    paths += [admin, *(f"{admin}/{name}" for name in ("nas", "plans", "plans/new", "accounts", "members", "log"))]
-    for path in paths:
-        await page.goto(path)
-        assert await page.evaluate(OVERFLOW) <= 0, path
-        assert await page.evaluate(SMALL) == [], path

@@ -13,6 +13,7 @@ from saas.tenants import accounts
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 from tests.e2e.conftest import OpenPage
+from tests.e2e.measure import Meter
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
 from tests.world import Business, make_business, set_account, signed_in
 
@@ -40,8 +41,10 @@ async def test_why_a_subscriber_cannot_log_in_is_one_click_away(
 ) -> None:
     """From any page, one click (into the box, or the key "/")."""
     page = await open_page(width=width, language=language)
+    meter = Meter(page)
     await enter(page, site, token)
     await page.goto(f"/t/{shop.slug}/admin/plans")
+    await meter.begin()
     if width > 1000:
         await page.keyboard.press("/")
     else:
@@ -51,6 +54,8 @@ async def test_why_a_subscriber_cannot_log_in_is_one_click_away(
     assert await page.evaluate(OVERFLOW) <= 0
     await page.keyboard.press("Enter")
     await expect(page.locator(".op-verdict-text")).to_contain_text({"zh": "到期", "en": "ended on"}[language])
+    await meter.within(clicks=1, navigations=1)
+    await expect(page.locator("main > .op-head + .op-verdict")).to_be_visible()  # the first line
 
 
 async def test_arrows_choose_and_a_command_goes_on(open_page: OpenPage, site: str, token: str, shop: Business) -> None:
@@ -74,6 +79,33 @@ async def test_arrows_choose_and_a_command_goes_on(open_page: OpenPage, site: st
     await page.keyboard.press("ArrowDown")
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/members/**")
+
+
+@pytest.mark.parametrize(("width", "language"), [(1440, "zh"), (390, "en"), (1440, "en"), (390, "zh")])
+async def test_renewing_and_taking_money_are_two_clicks_from_any_page(
+    open_page: OpenPage, site: str, token: str, shop: Business, width: int, language: str
+) -> None:
+    """Into the box, what and whose is typed; then the button that does it."""
+    page = await open_page(width=width, language=language)
+    meter = Meter(page)
+    await enter(page, site, token)
+    words = {"zh": ("续费", "收费"), "en": ("Renew", "Take money")}[language]
+    for word, end in zip(words, ("/renew", "/top-up"), strict=True):
+        await page.goto(f"/t/{shop.slug}/admin/plans")
+        await meter.begin()
+        await page.click("#find")
+        await page.keyboard.type(f"{word} zhangs")
+        await expect(page.locator("#found-below .op-hit").first).to_contain_text("zhangs01")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(f"**{end}")
+        if end == "/top-up":
+            await page.locator("[name=amount]").focus()
+            await page.keyboard.type("12")
+        else:
+            await expect(page.locator("#preview .op-sum")).to_have_text("¥30.00")
+        await page.click("main #form button[type=submit] >> nth=0")
+        await expect(page.locator(".op-toast").first).to_be_visible()
+        await meter.within(clicks=2, navigations=2)
 
 
 async def test_taking_money_begins_in_the_top_bar(open_page: OpenPage, site: str, token: str, shop: Business) -> None:

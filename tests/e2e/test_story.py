@@ -18,6 +18,7 @@ from saas.radius.client import Client, DisconnectListener
 from saas.radius.engine import Engine, EngineSettings
 from saas.tenants.scope import PlatformScope
 from tests.e2e.conftest import OpenPage
+from tests.e2e.measure import Meter
 
 SECRET = "story-shared-secret"
 PASSWORD = "carol-password"
@@ -123,10 +124,18 @@ async def _force_off(page: Page) -> None:
     await page.click("nav a:has-text('Online users'):visible")
     row = page.locator("main tr:has-text('carol')")
     await expect(row).to_contain_text("1.0 MB", timeout=20_000)  # the list looks again every few seconds
-    await row.locator("a:has-text('Force off')").click()
+    meter = Meter(page)
+    await meter.begin()
+    await page.keyboard.press("/")
+    await page.keyboard.type("carol")
+    await expect(page.locator("#found-below .op-hit").first).to_contain_text("carol")
+    await page.keyboard.press("Enter")
+    await page.click("main a:has-text('Force off')")
     await page.click("dialog button:has-text('Force off')")
     await expect(page.locator("#dialog")).to_contain_text("The device has accepted.")
+    await meter.within(clicks=2, navigations=1)
     await page.click("dialog a:has-text('Close')")
+    await page.click("nav a:has-text('Online users'):visible")
 
 
 async def _look_back(page: Page, slug: str) -> None:

@@ -228,7 +228,7 @@ class Gates:
 
 
 async def _reserve(_ps: Any, requests: Sequence[slots.SlotRequest]) -> list[int] | None:
-    return None if len(requests) % 3 == 2 else [len(request.line) % 2 for request in requests]
+    return None if len(requests) % 3 == 2 else [len(request.line(True)) % 2 for request in requests]
 
 
 @asynccontextmanager

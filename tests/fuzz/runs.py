@@ -4,6 +4,7 @@ auth, acct   datagrams to the ports, by tests/fuzz/gates.py
 replies      what is told to be an answer: codec.parse and authenticators.parse_reply, against the witness
 values       every attribute of the dictionary with any octets
 texts        MAC addresses, names and Class tokens of any octets
+ports        the VLANs of a NAS-Port-Id of any octets
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from saas.radius.identify import normal_source
 from saas.radius.server import Datagram
 from saas.radius.stations import station
 from saas.radius.tokens import NONE, Tokens
+from saas.tenants.ports import normal_vlan, vlan_of
 from saas.values import normal_username
 from tests.fuzz import corpus, witness
 from tests.fuzz.corpus import Sample
@@ -31,6 +33,17 @@ from tests.fuzz.gates import Fault, Gates, address, gates
 from tests.fuzz.mutate import OTHER_SECRET, Mutator, sign_answer
 
 BATCH: Final = 256
+_PORT_IDS: Final = (
+    b"0/0/1:100.2001",
+    b"eth 2/0/5:4096.100 0/0/0/0/0/0",
+    b"trunk 1/2/3:7",
+    b"slot=2;subslot=0;port=5;vlanid=100;vlanid2=2001",
+    b"slot=0;subslot=0;port=1;VPI=8;VCI=35;",
+    b"atm 1/0/3:8.35",
+    b"ether5",
+    b"<pppoe-alice>",
+    b"Uniq-Sess-ID77",
+)
 _GROWTH: Final = 48 << 20  # octets that a process may grow by after its caches are full
 
 Run = Callable[[Sequence[Sample], int, int], Awaitable[None]]
@@ -181,6 +194,31 @@ async def texts(samples: Sequence[Sample], seed: int, packets: int) -> None:
             raise Fault("a Class with a wrong bit is believed", [bytes(garbage)])
 
 
+async def port_ids(samples: Sequence[Sample], seed: int, packets: int) -> None:
+    """The VLANs in a NAS-Port-Id are one or two that there can be, and read the same however a device spells them."""
+    mutator = Mutator(samples, seed)
+    dice = mutator.dice
+    for _ in range(packets):
+        octets = dice.choice(_PORT_IDS)
+        for _ in range(dice.choice((0, 1, 1, 2, 4))):
+            octets = _respelt(dice, octets)
+        octets = mutator.spoilt(octets)
+        vlan = vlan_of(octets)
+        tags = vlan.split(".") if vlan else []
+        if len(tags) > 2 or not all(tag.isascii() and 0 < int(tag) < 4095 and tag == str(int(tag)) for tag in tags):
+            raise Fault(f"a VLAN that there is not: {vlan!r}", [octets])
+        if normal_vlan(vlan) != vlan or (vlan and vlan_of(b"eth 0/0/0:" + vlan.encode()) != vlan):
+            raise Fault(f"a VLAN has two spellings: {vlan!r}", [octets])
+
+
+def _respelt(dice: random.Random, octets: bytes) -> bytes:
+    """Another number, separator or piece somewhere."""
+    at = dice.randrange(len(octets) + 1)
+    number = str(dice.choice((0, 1, 4094, 4095, 4096, 65_536, dice.randrange(100_000)))).encode()
+    piece = dice.choice((number, number, *(bytes([octet]) for octet in b" ;:./=\n\0"), b"vlanid=", b"trunk "))
+    return octets[:at] + piece + octets[at + dice.choice((0, 0, 1, 3)) :]
+
+
 def resident() -> int:
     """Octets of memory that this process has."""
     gc.collect()
@@ -197,4 +235,11 @@ async def acct(samples: Sequence[Sample], seed: int, packets: int) -> None:
     await ports("acct", samples, seed, packets)
 
 
-RUNS: Final[dict[str, Run]] = {"auth": auth, "acct": acct, "replies": replies, "values": values, "texts": texts}
+RUNS: Final[dict[str, Run]] = {
+    "auth": auth,
+    "acct": acct,
+    "replies": replies,
+    "values": values,
+    "texts": texts,
+    "ports": port_ids,
+}

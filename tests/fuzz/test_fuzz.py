@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SAMPLES = corpus.load()
 SEED = 20260101
-SHARES = {"auth": 4000, "acct": 4000, "replies": 8000, "values": 10_000, "texts": 8000}
+SHARES = {"auth": 4000, "acct": 4000, "replies": 8000, "values": 10_000, "texts": 8000, "ports": 20_000}
 GROWTH = 300_000  # octets of Python objects; what is bounded by a number of entries still differs in their sizes
 
 

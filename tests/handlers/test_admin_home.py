@@ -98,7 +98,7 @@ async def test_curves_are_drawn_of_what_jobs_reckoned(boss: Browser, page: str, 
         "Traffic by day",
         "Payments by day",
     ]
-    assert "&#34;values&#34;: [1, 1]" in shown and "echarts.min.js" in shown
+    assert "&#34;values&#34;: [1, 1]" in shown and "echarts.simple.min.js" in shown
 
 
 async def test_the_engines_of_the_own_pool(web: str, ps: PlatformScope) -> None:

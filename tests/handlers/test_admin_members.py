@@ -56,7 +56,8 @@ async def test_a_member_is_changed_and_found_by_it(boss: Browser, admin: str, me
     assert member_id in text(await boss.get(f"{admin}/members?q=13800138000"))
     assert "Alice Li" in text(await boss.get(f"{admin}/accounts?q=13800"))
     stale = await boss.post(path, {**fields, "name": "Too late"}, **EN)
-    assert stale.code == 409 and "Someone else has changed this meanwhile" in text(stale)
+    assert stale.code == 409 and "Someone else has changed this since you opened it" in text(stale)
+    assert "Real name: Alice → Alice Li" in text(stale) and 'value="Too late"' in text(stale)
     assert (await scope.db.members.get(member_id))["name"] == "Alice Li"
 
 

@@ -92,6 +92,15 @@ async def test_a_reader_has_no_button(web: str, ps: PlatformScope, own: Business
     assert row["_id"] in page and "disconnect" not in page and "Clear a device" not in page
 
 
+@pytest.mark.parametrize("spelling", ["aabb.ccdd.ee77", "AA:BB:CC:DD:EE:77", "aabbccddee77", "aa-bb-cc-dd-ee-77"])
+async def test_a_hardware_address_is_found_in_any_spelling(
+    boss: Browser, admin: str, own: Business, ps: PlatformScope, spelling: str
+) -> None:
+    row = await online(ps, own, "on-mac", calling_station_id="AA-BB-CC-DD-EE-77")
+    page = text(await boss.get(f"{admin}/online?q={spelling}", **EN))
+    assert row["_id"] in page and "AA-BB-CC-DD-EE-01" not in page
+
+
 async def test_nobody_online(web: str, ps: PlatformScope) -> None:
     empty, browser = await new_system(web, ps)
     assert "Nobody is online." in text(await browser.get(f"/t/{empty.tenant['slug']}/admin/online", **EN))

@@ -35,7 +35,7 @@ def _name(case: object) -> str | None:
     return case.url if isinstance(case, Route) else case if isinstance(case, str) else ""
 
 
-async def _ids(ps: PlatformScope, business: Business) -> dict[str, str]:
+async def ids_of(ps: PlatformScope, business: Business) -> dict[str, str]:
     """An object of the business for every noun that a path begins with."""
     audit = await business.scope.db.audit.find(limit=1)
     payment = await business.scope.db.ledger.one({"kind": "payment"})
@@ -97,7 +97,7 @@ async def _session(ps: PlatformScope, business: Business) -> str:
     return str((await business.scope.db.online.one({"acct_session_id": event.session_id}))["_id"])
 
 
-def _path(route: Route, business: Business, ids: dict[str, str]) -> str:
+def path_of(route: Route, business: Business, ids: dict[str, str]) -> str:
     """The route's path; every {name} is filled with the id of the noun that the path begins with."""
     path = route.url.replace("{tenant}", business.slug)
     noun = route.path.strip("/").split("/")[0]
@@ -119,12 +119,12 @@ async def _send(browser: Browser, verb: str, path: str) -> int:
 async def test_another_tenants_object_is_not_found_and_not_touched(
     owner: Browser, cast: World, ps: PlatformScope, route: Route, verb: str, guard: Guard
 ) -> None:
-    foreign = await _ids(ps, cast.zeta)
+    foreign = await ids_of(ps, cast.zeta)
     before = await _rows(ps, cast.zeta)
     if "{" in route.path:
-        assert await _send(owner, verb, _path(route, cast.acme, foreign)) == 404
+        assert await _send(owner, verb, path_of(route, cast.acme, foreign)) == 404
     if guard is not PUBLIC:
-        assert await _send(owner, verb, _path(route, cast.zeta, foreign)) == 404
+        assert await _send(owner, verb, path_of(route, cast.zeta, foreign)) == 404
     assert await _rows(ps, cast.zeta) == before
 
 
@@ -132,8 +132,8 @@ async def test_another_tenants_object_is_not_found_and_not_touched(
 async def test_without_a_log_in_there_is_only_the_log_in_page(
     visitor: Browser, cast: World, ps: PlatformScope, route: Route, verb: str, guard: Guard
 ) -> None:
-    ids = await _ids(ps, cast.acme) | {"tenants": cast.acme.id, "pools": "pol_any"}
-    path = _path(route, cast.acme, ids)
+    ids = await ids_of(ps, cast.acme) | {"tenants": cast.acme.id, "pools": "pol_any"}
+    path = path_of(route, cast.acme, ids)
     answer = await (visitor.post(path, {}) if verb in WRITING else visitor.get(path))
     assert answer.code == 303 and "/login" in answer.headers["Location"]
 
@@ -182,7 +182,7 @@ async def test_a_verb_opens_to_its_permission_only(
     verb: str,
     guard: Guard,
 ) -> None:
-    path = _path(route, cast.acme, await _ids(ps, cast.acme))
+    path = path_of(route, cast.acme, await ids_of(ps, cast.acme))
     for token, held in (
         (nobody_token, frozenset[str]()),
         (reader_token, {p for p in Permission if p.endswith(":read")}),

@@ -10,8 +10,9 @@ import pytest
 from openpyxl import load_workbook
 
 from saas.handlers.columns import Column, plain, printed
-from saas.handlers.lists import make_cursor, read_cursor
+from saas.handlers.lists import ListPage, make_cursor, read_cursor
 from saas.handlers.messages import BadRequest
+from saas.handlers.routes import gather
 from saas.i18n import Reader
 from saas.sheets import XLSX
 from saas.tenants import members
@@ -141,3 +142,11 @@ def test_values_are_printed_for_people_and_for_spreadsheets() -> None:
     assert plain(READER, Column("X", "x"), {}) == ""
     assert plain(READER, Column("W", "w", words={"cash": "Cash"}), {"w": "cash"}) == "Cash"
     assert plain(READER, Column("F", "f"), {"f": "@SUM(A1)"}) == "'@SUM(A1)"
+
+
+def test_a_list_with_nothing_in_it_says_what_to_do() -> None:
+    lists = [route.handler for route in gather() if issubclass(route.handler, ListPage)]
+    assert len(lists) > 15
+    for page in lists:
+        told = page.create or page.hint or len(re.findall(r"[.:] \w", page.empty))
+        assert told, page

@@ -273,7 +273,7 @@ async def test_a_small_run_does_not_wait_for_another_tenants_large_one(
 async def test_a_defect_is_one_accounts_alone(
     ps: PlatformScope, scope: Scope, many: list[str], expect_log: Callable[[str], None]
 ) -> None:
-    expect_log("bulk run .* failed for account")
+    expect_log("bulk run .* failed for account or session")
     await scope.db.accounts.update(many[1], {"$unset": {"term": ""}})
     run = await worked_off(ps, scope, await asked(scope, "renew", UnitsForm(), Choice(ids=many[:3])))
     assert await outcomes(scope, run) == {many[0]: "ok", many[1]: "error", many[2]: "ok"}

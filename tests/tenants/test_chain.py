@@ -125,3 +125,19 @@ async def test_the_platforms_own_log_is_a_chain_too(world: World, scope: Scope) 
     assert before.head and after.head and after.head["seq"] == before.head["seq"] + 1 and not after.waiting
     found = await audit.platform_listing(ps, ListQuery(limit=1))
     assert await chain.holds(ps, found.rows[0]) and await chain.faults(ps) == []
+
+
+async def test_the_platforms_chain_is_checked_once_a_day_and_fails_while_it_is_broken(world: World) -> None:
+    ps = world.ps
+    await link(ps)
+    assert await chain.check_platform(ps) == (await chain.state(ps)).head["seq"]  # type: ignore[index]
+    assert await chain.check_platform(ps) == 0, "today's is done"
+    log = ps.services.store._client[ps.services.store._name]["platform_audit"]
+    await log.update_one({"seq": 1}, {"$set": {"actor_name": "nobody"}})
+    assert await chain.check_platform(ps) == 0
+    yesterday = {"$set": {"checked_at": utcnow() - timedelta(days=1)}}
+    await ps.db.audit_heads.update_one({"_id": "platform"}, yesterday)
+    for _ in range(2):
+        with pytest.raises(chain.Broken, match=r"number 1$"):
+            await chain.check_platform(ps)
+    assert (await chain.state(ps)).head["fault"] == 1  # type: ignore[index]

@@ -34,7 +34,9 @@ async def session(world: World) -> login.Session:
 async def logged_in(world: World) -> login.Session:
     form = login.LoginForm(login="bob", password=PASSWORD)
     await world.ps.kv.delete(f"hit:login:as:{world.acme.slug}/bob")
-    return await login.operator(world.ps, world.acme.slug, form, f"from-{secrets.token_hex(8)}")
+    session = await login.operator(world.ps, world.acme.slug, form, f"from-{secrets.token_hex(8)}")
+    await world.ps.kv.delete(f"hit:factor:code:{session.actor.id}")
+    return session
 
 
 async def enrol(ps: PlatformScope, session: login.Session) -> tuple[str, list[str]]:
@@ -115,6 +117,20 @@ async def test_guessing_is_limited(world: World, session: login.Session) -> None
     for token in (held, await factors.hold(world.ps, session)):
         with pytest.raises(Limit):
             await factors.admit(world.ps, token, later(secret), "")
+
+
+async def test_guessing_is_limited_when_it_is_set_up(world: World, session: login.Session) -> None:
+    ps = world.ps
+    for _ in range(2):  # another secret is no new beginning
+        await factors.begin(ps, session, ProofForm(password=PASSWORD))
+        for _ in range(5):
+            with pytest.raises(Invalid):
+                await factors.confirm(ps, session, CodeForm(code=WRONG))
+    secret, _ = await factors.begun(ps, session)
+    with pytest.raises(Limit) as limit:
+        await factors.confirm(ps, session, CodeForm(code=pyotp.TOTP(secret).now()))
+    assert limit.value.data["retry_after"] > 0
+    assert await factors.get(ps, session.actor.id) is None
 
 
 async def test_it_is_set_up_with_password_and_code(world: World, session: login.Session) -> None:

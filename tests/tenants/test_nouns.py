@@ -226,4 +226,4 @@ async def test_a_members_new_name_stands_on_all_its_accounts(world: World) -> No
     found = await accounts.listing(scope, ListQuery(q="13900", limit=200))
     assert len(found.rows) == 200
     last = await scope.db.accounts.get(copies[-1]["_id"])
-    assert last["search"] == ["13900139000", "copy1099", "li si", "ls"]
+    assert {"13900139000", "139", "copy1099", "copy", "li si", "li", "ls"} <= set(last["search"])

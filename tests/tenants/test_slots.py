@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +55,49 @@ async def test_the_limit_holds_however_many_ask_at_once(ps: PlatformScope, scope
     counts = [count for answer in answers if answer for count in answer]
     assert sorted(count for count in counts if count < 3) == [0, 1, 2]
     assert counts.count(3) == 37
+
+
+async def test_the_limit_holds_for_engines_that_ask_side_by_side(
+    ps: PlatformScope, scope: Scope, stores: StoreUrls
+) -> None:
+    """Each has a connection of its own, so that what they ask comes in any order; every device asks all of them."""
+    async with AsyncExitStack() as stack:
+        engines = []
+        for _ in range(4):
+            kv = await Kv.open(stores.redis_url)
+            stack.push_async_callback(kv.close)
+            engines.append(platform_scope(replace(ps.services, kv=kv, slots=None)))
+        for number in range(20):
+            await asked_by_all(engines, scope, f"acc_{number}")
+
+
+async def asked_by_all(engines: list[PlatformScope], scope: Scope, account_id: str) -> None:
+    """Ten devices ask four engines each for one of three sessions: three devices get in, and nothing else is left."""
+
+    async def ask(who: int, first: int) -> list[tuple[str, int]]:
+        stations = [f"mac-{(first + n + 3 * who) % 10}" for n in (0, 1)]
+        wishes = [
+            wish(scope, f"engine-{who:05d}{station}", station, limit=3, account_id=account_id) for station in stations
+        ]
+        counts = await slots.reserve(engines[who], wishes)
+        return list(zip(stations, counts or (), strict=True))
+
+    answers = await asyncio.gather(*(ask(who, first) for who in range(4) for first in range(0, 10, 2)))
+    assert len({station for answer in answers for station, count in answer if count < 3}) == 3
+    inside = engines[0].enter(scope.tenant, scope.actor)
+    assert await slots.occupied(inside, account_id) == 3
+    assert (await inside.services.counting.left([f"t:{scope.tenant_id}:slots:{account_id}"]))[0] > 3600
+
+
+async def test_who_is_refused_keeps_nobody_out(ps: PlatformScope, scope: Scope) -> None:
+    """A stranger who tries all the time, beside the device that has the account's session."""
+    account = Counted(scope.tenant_id, "acc_1", 1, 300)
+    await slots.reserve(ps, [wish(scope, "a", "mac-1")])
+    stranger = [SlotRequest(account, f"x{n}", "nas_1", "mac-2") for n in range(3)]
+    returning = SlotRequest(account, "b", "nas_1", "mac-1")
+    assert await slots.reserve(ps, [stranger[0], returning, stranger[1]]) == [1, 0, 1]
+    assert await slots.reserve(ps, [stranger[2], returning]) == [1, 0]
+    assert await slots.occupied(scope, "acc_1", "nas_1", "mac-1") == 0
 
 
 async def test_one_batch_serves_many_accounts_and_tenants(ps: PlatformScope, scope: Scope) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import email
+import email.policy
 import hmac
 import json
 import time
@@ -18,8 +20,8 @@ from pydantic import ValidationError
 
 from saas import outbound
 from saas.errors import Conflict, Unavailable
-from saas.outbound import Poster, is_public
-from saas.tenants import ledger, notices, outbox, webhooks
+from saas.outbound import Mailer, Poster, is_public
+from saas.tenants import ledger, notices, outbox, platform, webhooks
 from saas.tenants.notices import Notice
 from saas.tenants.scope import PlatformScope, Scope, platform_scope
 from saas.tenants.webhooks import WebhookForm
@@ -35,10 +37,17 @@ async def hook(tmp_path: Path) -> AsyncIterator[Receiver]:
 
 
 @pytest.fixture
-async def posting(alone: PlatformScope, hook: Receiver) -> PlatformScope:
-    """The platform with a poster that trusts the receiver, and nothing that waits."""
+async def posting(alone: PlatformScope, hook: Receiver, tmp_path: Path) -> PlatformScope:
+    """The platform with a poster that trusts the receiver, and nothing that waits. Its mails are files."""
     await alone.db.notices.delete_many({})
-    return platform_scope(replace(alone.services, poster=hook.poster))
+    return platform_scope(replace(alone.services, poster=hook.poster, mailer=Mailer(folder=tmp_path / "mails")))
+
+
+def mailed(folder: Path) -> list[tuple[str, str]]:
+    """To whom mails went, and what they say."""
+    texts = [path.read_bytes() for path in sorted((folder / "mails").glob("*.eml"))]
+    mails = [email.message_from_bytes(each, policy=email.policy.default) for each in texts]
+    return [(str(mail["To"]), f"{mail['Subject']}\n{mail.get_content()}") for mail in mails]
 
 
 @pytest.fixture
@@ -140,7 +149,7 @@ async def test_who_asks_to_be_left_alone_is_for_a_day_at_most(
 
 
 async def test_gone_is_gone_until_it_is_switched_on_again(
-    acme: Business, posting: PlatformScope, hook: Receiver
+    acme: Business, posting: PlatformScope, hook: Receiver, tmp_path: Path
 ) -> None:
     hook.answers = [410, 200]
     for key in ("p1", "p2"):
@@ -159,6 +168,8 @@ async def test_gone_is_gone_until_it_is_switched_on_again(
     assert len(hook.posts) == 1
     (entry,) = await acme.scope.db.audit.find({"action": "webhook.switch_off"})
     assert (entry["actor_kind"], entry["target_name"], entry["changes"]["off"]) == ("system", hook.url, [None, "gone"])
+    ((to, said),) = mailed(tmp_path)
+    assert to == await platform.owner_email(posting, acme.scope.tenant) and hook.url in said and "410" in said
     now = await again(posting, acme)
     await pay(now, "p3")
     assert len(await rows(acme.scope)) == 2, "what happens meanwhile is not posted"
@@ -168,7 +179,7 @@ async def test_gone_is_gone_until_it_is_switched_on_again(
 
 
 async def test_one_that_takes_nothing_for_three_days_is_switched_off(
-    acme: Business, posting: PlatformScope, hook: Receiver
+    acme: Business, posting: PlatformScope, hook: Receiver, tmp_path: Path
 ) -> None:
     async def last_try(key: str, since: timedelta) -> str:
         """A notice's last try, of a webhook that has failed for so long; why it is off then."""
@@ -188,7 +199,9 @@ async def test_one_that_takes_nothing_for_three_days_is_switched_off(
     assert await last_try("p2", timedelta(days=4)) == ""
     assert (await stored(posting, acme))["failing_since"] is None
     hook.answers = [500]
+    assert mailed(tmp_path) == []
     assert await last_try("p3", timedelta(days=4)) == "failing"
+    assert [hook.url in said for _, said in mailed(tmp_path)] == [True]
     assert await acme.scope.db.audit.count({"action": "webhook.switch_off"}) == 1
     await webhooks.save((await again(posting, acme)).scope, WebhookForm(url="https://example.com/new"))
     assert webhooks.url((await again(posting, acme)).scope) == "https://example.com/new"

@@ -55,6 +55,7 @@ class Accounts(ListPage):
     title = N_("Accounts")
     template = "admin/accounts/list.html"
     search = N_("Account, real name or mobile")
+    orders = {"expires": "expires_at"}
     export = "accounts"
     columns = (
         _ACCOUNT,

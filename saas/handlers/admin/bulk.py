@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl
 
@@ -11,7 +11,8 @@ from pydantic import BaseModel
 from saas.errors import AppError, Invalid
 from saas.handlers import tariffs
 from saas.handlers.base import Handler
-from saas.handlers.columns import Column
+from saas.handlers.columns import Column, Row
+from saas.handlers.disconnects import Outcome, outcome
 from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.forms.bound import Bound
 from saas.handlers.forms.fields import describe
@@ -28,8 +29,9 @@ from saas.tenants.bulk import Choice
 from saas.tenants.bulk_tasks import TASKS
 from saas.tenants.paging import ListQuery, Page
 
-_ACCOUNT = Column(N_("Account"), "username", link="/accounts/{account_id}", role="title")
+_ACCOUNT = Column(N_("Account"), "username", link="{page}", role="title")
 _FIRST_COLUMNS = (_ACCOUNT, Column(N_("What happens"), "what"), Column(N_("To pay"), "to_pay", "money"))
+_FILTERS: Mapping[str, Sequence[str]] = {"accounts": tuple(accounts.FILTERS), "sessions": ("nas_id",)}
 _NOTHING = N_("Choose accounts first: tick their boxes.")
 
 
@@ -41,7 +43,7 @@ class Runs(ListPage):
     columns = (
         Column(N_("What"), "verb", words=BULK_VERBS, link="/bulk/{_id}", role="title"),
         Column(N_("State"), "state", "status", words=BULK_RUN_STATES),
-        Column(N_("Accounts"), "total", "number"),
+        Column(N_("Total"), "total", "number"),
         Column(N_("Done"), "ok", "number"),
         Column(N_("Refused"), "refused", "number"),
         Column(N_("Asked for"), "created_at", "minute"),
@@ -69,13 +71,23 @@ class Results(ListPage):
     )
     filters = (Filter("state", N_("State"), tuple(BULK_STATES.items())),)
     empty = N_("No account yet.")
+    hint = N_("The accounts are being counted. Load the page again in a moment.")
+    answers: Sequence[Outcome] = ()  # of devices that did not do it, each once, with what to do about it
 
     async def rows(self, query: ListQuery) -> Page:
         """See bulk.results; the rows say in words why they were refused."""
         found = await bulk.results(self.scope, self.path_kwargs["id"], query)
+        answers = [outcome(self.reader, row["data"]) if "result" in row["data"] else None for row in found.rows]
+        self.answers = list({answer.text: answer for answer in answers if answer and answer.advice}.values())
         return Page(
-            [{**row, "reason": refusal(self.reader, row["code"], row["data"])} for row in found.rows], found.next
+            [self._told(row, answer) for row, answer in zip(found.rows, answers, strict=True)],
+            found.next,
         )
+
+    def _told(self, row: Row, answer: Outcome | None) -> dict[str, Any]:
+        """With the reason in words: a device's answer where one was asked."""
+        reason = f"{answer.text} {answer.meaning}".strip() if answer else refusal(self.reader, row["code"], row["data"])
+        return {**row, "page": page_of(row["account_id"], row.get("session_id", "")), "reason": reason}
 
     async def extra(self) -> Mapping[str, Any]:
         """The run itself. NotFound."""
@@ -88,6 +100,8 @@ class Results(ListPage):
             "may": bulk.may(self.scope, run["verb"]),
             "polled": self.htmx,
             "words": BULK_RUN_STATES,
+            "of": TASKS[run["verb"]].of,
+            "answers": self.answers,
         }
 
     async def _form(self, run: bulk.Run) -> list[tuple[str, str]]:
@@ -123,7 +137,7 @@ class Ask(FormPage):
         if rest_of := self.query("rest_of"):
             return Choice(rest_of=rest_of)
         if self.query("all"):
-            return Choice(where=where(self.query("where")))
+            return Choice(where=where(self.query("where"), self.verb))
         ids = self.get_query_arguments("id")
         if len(ids) > MAX_LIMIT:
             raise BadRequest("unknown_parameter", parameter="id")
@@ -132,11 +146,11 @@ class Ask(FormPage):
     async def get(self, **parts: str) -> None:
         """The form, or back to the list when there is nobody to do it to. Denied for who may not see accounts."""
         bulk.check(self.scope, self.verb)
-        if await bulk.candidates(self.scope, self.choice, limit=1):
+        if await bulk.candidates(self.scope, self.verb, self.choice, limit=1):
             await super().get(**parts)
         else:
             self.flash("warning", self.reader(_NOTHING))
-            self.go(self.url("/accounts"))
+            self.go(self.url(self.back))
 
     async def initial(self) -> Mapping[str, Any]:
         """What stood in the form of the run whose rest it is."""
@@ -152,6 +166,7 @@ class Ask(FormPage):
         outline = await bulk.outline(self.scope, self.verb, form, self.choice)
         return {
             "address": self.request.uri,
+            "of": TASKS[self.verb].of,
             "columns": [column for column in _FIRST_COLUMNS if any(column.of(row) for row in rows)],
             "rows": rows,
             "refused": refused,
@@ -180,7 +195,8 @@ class Ask(FormPage):
     def _row(
         self, each: bulk.Candidate, shown: life.Preview | AppError | None, names: Mapping[str, str]
     ) -> dict[str, Any]:
-        row: dict[str, Any] = {"username": each.username, "account_id": each.account_id, "what": "", "to_pay": None}
+        page = page_of(each.account_id, each.session_id)
+        row: dict[str, Any] = {"username": each.username, "page": page, "what": "", "to_pay": None}
         if isinstance(shown, AppError):
             row["what"] = refusal(self.reader, *bulk.code_of(shown))
         elif shown:
@@ -235,12 +251,24 @@ class Message(Ask):
     submit = N_("Send to all")
 
 
+class Kick(Ask):
+    """Have their devices end the sessions."""
+
+    verb = "kick"
+    title = BULK_VERBS["kick"]
+    submit = N_("Force all off")
+    back = "/online"
+
+
 class Count(Handler):
-    """How many accounts a list shows on all its pages: for the box that chooses them all."""
+    """How many rows a list shows on all its pages: for the box that chooses them all."""
 
     async def get(self) -> None:
-        """The number."""
-        found = await bulk.outline(self.scope, "resume", None, Choice(where=where(self.query("where"))))
+        """The number, for what is to be done to them."""
+        verb = self.query("verb") or "resume"
+        if verb not in TASKS:
+            raise BadRequest("unknown_parameter", parameter="verb")
+        found = await bulk.outline(self.scope, verb, None, Choice(where=where(self.query("where"), verb)))
         self.finish(self.reader.number(found.count))
 
 
@@ -264,15 +292,20 @@ class Cancel(ConfirmPage):
         return self.url("/bulk/{id}", id=self.part("id"))
 
 
-def where(text: str) -> dict[str, str]:
-    """The filters of the accounts' list, as its own address has them. BadRequest for what it does not know."""
+def page_of(account_id: str, session_id: str) -> str:
+    """The page of what a row is about."""
+    return f"/sessions/{session_id}" if session_id else f"/accounts/{account_id}"
+
+
+def where(text: str, verb: str) -> dict[str, str]:
+    """The filters of the list that is chosen from, as its address has them. BadRequest for what it does not know."""
     given = dict(parse_qsl(text[:1000]))
-    for name in given.keys() - {"q", *accounts.FILTERS}:
+    for name in given.keys() - {"q", *_FILTERS[TASKS[verb].of]}:
         raise BadRequest("unknown_parameter", parameter=name)
     return given
 
 
-_PAGES: tuple[type[Ask], ...] = (Renew, Suspend, Resume, ChangePlan, Message)
+_PAGES: tuple[type[Ask], ...] = (Renew, Suspend, Resume, ChangePlan, Message, Kick)
 _READ = Permission.ACCOUNTS_READ
 ROUTES = [
     Route("/bulk", Runs, {"GET": _READ}, Menu("Subscribers", N_("Bulk operations"), "list-details", 25)),

@@ -213,6 +213,7 @@ class Cards(ListPage):
     title = N_("Cards")
     template = "admin/cards/cards.html"
     search = N_("Card number, account or member")
+    orders = {"q": "serial"}
     export = "cards"
     columns = (
         Column(N_("Card number"), "serial", role="title", sort="serial"),

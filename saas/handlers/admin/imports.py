@@ -113,6 +113,7 @@ class Show(ListPage):
     )
     filters = (Filter("state", N_("State"), tuple(ROW_STATES.items())),)
     empty = N_("No row yet.")
+    hint = N_("The file is being read. Load the page again in a moment.")
 
     async def rows(self, query: ListQuery) -> Page:
         """See imports.results; in words what is wrong with them. No link leads to accounts that are not there."""

@@ -51,6 +51,7 @@ class Ledger(ListPage):
         Filter("until", N_("To"), widget="date"),
     )
     empty = N_("No money has moved yet.")
+    hint = N_("The first entry comes with an account that is opened or renewed, or with money that is taken.")
 
     async def rows(self, query: ListQuery) -> Page:
         """See ledger.listing; with the members' names."""

@@ -49,6 +49,7 @@ class Log(ListPage):
         Filter("until", N_("To"), widget="date"),
     )
     empty = N_("Nothing has been done yet.")
+    hint = N_("Whatever anybody does in the console is written down here.")
 
     async def choices(self) -> Mapping[str, Choices]:
         """Whoever works here; those who have left are found by the search."""

@@ -59,6 +59,7 @@ class Notices(ListPage):
         Filter("state", N_("State"), tuple(STATES.items())),
     )
     empty = N_("Nobody has been told anything yet.")
+    hint = N_("The parameters say of what subscribers are told, and when.")
 
     async def extra(self) -> Mapping[str, Any]:
         """Whether the webhook is off."""

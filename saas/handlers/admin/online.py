@@ -39,6 +39,7 @@ class Online(ListPage):
     )
     filters = (Filter("nas_id", N_("Device")),)
     empty = N_("Nobody is online.")
+    hint = N_("Whoever logs in appears here as soon as his device reports an Accounting Start.")
 
     async def choices(self) -> Mapping[str, Choices]:
         """The devices."""

@@ -71,6 +71,7 @@ class Payments(ListPage):
         Column(N_("Entry key"), "key", "code", role="export"),
     )
     empty = N_("No money has moved yet.")
+    hint = N_("The first entry comes with an account that is opened or renewed, or with money that is taken.")
     filters = (
         Filter("kind", N_("Kind"), tuple(_MONEY.items())),
         Filter("method", N_("Paid by"), tuple(METHODS.items())),

@@ -37,6 +37,7 @@ class Refusals(ListPage):
         Filter("since", N_("From"), widget="date"),
     )
     empty = N_("No log-in was refused.")
+    hint = N_("If somebody cannot log in and is not here, his device does not reach us: see the unknown devices.")
 
     async def choices(self) -> Mapping[str, Choices]:
         """The devices."""

@@ -38,6 +38,7 @@ class Unknown(ListPage):
     )
     filters = (Filter("address", N_("My gateway's public address"), widget="text"),)
     empty = N_("Nobody has knocked without being known.")
+    hint = N_("A device that sends packets and was not added appears here, to be adopted.")
     wrong = ""  # what was typed in and is no address
 
     async def rows(self, query: ListQuery) -> Page:

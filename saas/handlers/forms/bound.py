@@ -72,13 +72,17 @@ class BoundField:
 
 @dataclass(slots=True)
 class Bound(Generic[M]):
-    """A form of `model`: `values` and `errors` (codes) by field name; `notice` is an error of the whole form."""
+    """A form of `model`: `values` and `errors` (codes) by field name; `notice` is an error of the whole form.
+
+    `meanwhile` is what others changed since the page was made, in words.
+    """
 
     model: type[M]
     values: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, Choices] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     notice: AppError | None = None
+    meanwhile: Sequence[str] = ()
     posted: Mapping[str, Any] | None = None
     version: int | None = None
     attempt: str = ""

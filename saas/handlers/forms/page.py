@@ -11,15 +11,19 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, Field
 
 from saas.errors import AppError, Conflict, Invalid, NotFound
+from saas.handlers import changes
 from saas.handlers.base import Handler
 from saas.handlers.forms.bound import Bound, Choices
 from saas.handlers.messages import status_of
 from saas.i18n import N_
+from saas.tenants import audit
 from saas.tenants.forms import Form, Name
+from saas.tenants.paging import ListQuery
 
 _ATTEMPT_AGE = 3600
 _WAIT = 0.05  # seconds between two looks at a twin that is still at work
 _LOOKS = 200
+_OTHERS = 3  # how many changes by others are told
 
 
 class FormPage(Handler):
@@ -80,6 +84,8 @@ class FormPage(Handler):
             raise
         except AppError as error:
             bound.fail(error)
+            if error.code == "changed" and bound.version is not None and "version" in values:
+                await self._met(bound, str(error.data["id"]), values["version"])
             self.set_status(status_of(error))
             if "retry_after" in error.data:
                 self.set_header("Retry-After", str(error.data["retry_after"]))
@@ -103,6 +109,20 @@ class FormPage(Handler):
         if self.saved:
             self.flash("success", self.reader(self.saved))
         return target
+
+    async def _met(self, bound: Bound[Any], row_id: str, version: int) -> None:
+        """Tell what others changed since the page was made. What was typed stays; sent again, it replaces theirs."""
+        query = ListQuery(filters={"target": row_id}, limit=min(max(version - (bound.version or 0), 1), _OTHERS))
+        bound.version = version
+        if self._scope is None:
+            entries, names = (await audit.platform_listing(self.ps, query)).rows, {}
+        else:
+            entries = (await audit.listing(self._scope, query)).rows
+            names = await audit.names(self._scope, entries)
+        told = [(entry, changes.changes_text(self.reader, entry, names)) for entry in entries]
+        bound.meanwhile = [
+            f"{entry['actor_name']} · {self.reader.moment(entry['at'])} · {text}" for entry, text in told if text
+        ]
 
     async def _once(self, attempt: str, bound: Bound[Any], body: Mapping[str, Any]) -> str:
         """Save; for an attempt that runs or has run already, wait for its outcome instead."""

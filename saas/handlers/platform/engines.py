@@ -43,6 +43,7 @@ class Unknown(ListPage):
     )
     filters = (Filter("pool", N_("Pool"), widget="text"),)
     empty = N_("Nobody has knocked without being known.")
+    hint = N_("A device that sends packets and belongs to no tenant appears here.")
 
     async def rows(self, query: ListQuery) -> Page:
         """See refusals.unknown_listing."""

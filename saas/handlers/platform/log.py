@@ -26,6 +26,7 @@ class Log(ListPage):
     template = "admin/log/list.html"
     filters = (Filter("noun", N_("Kind of object"), tuple((n, NOUNS[n]) for n in ("tenant", "pool", "cloud_account"))),)
     empty = N_("Nothing has been done yet.")
+    hint = N_("Whatever anybody does in the console is written down here.")
 
     async def rows(self, query: ListQuery) -> Page:
         """See audit.platform_listing."""
