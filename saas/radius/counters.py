@@ -22,13 +22,17 @@ def memory() -> int:
 
 
 class DeviceCounters:
-    """A device's figures. `last_at`: seconds since 1970 of its last packet."""
+    """A device's figures. Seconds since 1970: `last_at` of its last good packet, `dropped_at` of the last one that was
+    dropped, for the reason `last_drop`.
+    """
 
-    __slots__ = ("accepted", "accounting", "dropped", "last_at", "rejected", "tenant_id")
+    __slots__ = ("accepted", "accounting", "dropped", "dropped_at", "last_at", "last_drop", "rejected", "tenant_id")
 
     def __init__(self, tenant_id: str) -> None:
         self.tenant_id = tenant_id
         self.last_at = 0.0
+        self.dropped_at = 0.0
+        self.last_drop = ""
         self.accepted = 0
         self.rejected = 0
         self.accounting = 0
@@ -62,7 +66,8 @@ class Counters:
         """The devices that may have sent a dropped packet: their owners can be told."""
         for nas in suspects:
             seen = self.device(nas)
-            seen.last_at = now
+            seen.dropped_at = now
+            seen.last_drop = reason
             seen.dropped[reason] += 1
 
     def take_devices(self) -> dict[str, DeviceCounters]:

@@ -313,6 +313,8 @@ def _device_counts(counters: Counters) -> list[DeviceCount]:
             rejected=seen.rejected,
             accounting=seen.accounting,
             dropped=dict(seen.dropped),
+            dropped_at=seen.dropped_at,
+            last_drop=seen.last_drop,
         )
         for nas_id, seen in counters.take_devices().items()
     ]

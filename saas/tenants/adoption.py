@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypedDict
@@ -24,6 +25,7 @@ from saas.tenants.scope import PlatformScope, Scope
 from saas.values import normal_address, utcnow
 
 _SHOWN = 200
+_IDENTIFIER = re.compile(r"[A-Za-z0-9._\-]{1,64}")  # as nas.Identifier has it
 _DEVICES = 5000  # of a tenant, that are looked at
 _NAMES = 20  # host names that are resolved for one look
 _PATIENCE = 2.0  # seconds for one of them
@@ -68,6 +70,13 @@ async def unknown(ps: PlatformScope, scope: Scope, browser: str = "", typed: str
     ours = await _without_others(ps, scope, rows, identifiers)
     ours.sort(key=lambda row: row["last_at"], reverse=True)
     return [_shown(row, identifiers, addresses) for row in ours[:_SHOWN]]
+
+
+def known_by(row: Mapping[str, Any]) -> dict[str, str]:
+    """What of NasForm an unknown device would be known by: its identifier where it sends one, else its address."""
+    if _IDENTIFIER.fullmatch(row["identifier"]):
+        return {"mode": "identifier", "identifier": row["identifier"]}
+    return {"mode": "ip", "address": row["source"]}
 
 
 async def _rows(ps: PlatformScope, filter: Mapping[str, Any]) -> list[Any]:

@@ -27,12 +27,16 @@ _TOLD = 30  # seconds that what a supervisor told of a pool is believed
 _FORGOTTEN = 30 * 86400  # seconds
 _DROPPED = "dropped:"
 
-# KEYS: the statistics of devices; ARGV: seconds until they are forgotten, then for each [last_at, {field: to add}].
+# KEYS: the statistics of devices; ARGV: seconds until they are forgotten, then for each [last_at, dropped_at, last_drop
+# as the hash has it, {field: to add}].
 _ADD = """
 for i, key in ipairs(KEYS) do
-  local last, counts = unpack(cjson.decode(ARGV[i + 1]))
-  redis.call('HSETNX', key, 'since', last)
+  local last, dropped, reason, counts = unpack(cjson.decode(ARGV[i + 1]))
+  redis.call('HSETNX', key, 'since', math.max(last, dropped))
   if tonumber(redis.call('HGET', key, 'last_at') or 0) < last then redis.call('HSET', key, 'last_at', last) end
+  if tonumber(redis.call('HGET', key, 'dropped_at') or 0) < dropped then
+    redis.call('HSET', key, 'dropped_at', dropped, 'last_drop', reason)
+  end
   for field, count in pairs(counts) do redis.call('HINCRBY', key, field, count) end
   redis.call('EXPIRE', key, ARGV[1])
 end
@@ -88,16 +92,21 @@ class DeviceCount:
 
     tenant_id: str
     nas_id: str
-    last_at: float  # of the last packet
+    last_at: float  # of the last good packet
     accepted: int = 0
     rejected: int = 0
     accounting: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)  # by reason
+    dropped_at: float = 0.0  # of the last packet that was dropped
+    last_drop: str = ""  # its reason
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceStats:
-    """What all workers saw of one device. Counts begin at `since` and are forgotten when it is silent for a month."""
+    """What all workers saw of one device. Counts begin at `since` and are forgotten when it is silent for a month.
+
+    `last_at`: of the last good packet, `dropped_at`: of the last that was dropped, for `last_drop`; 0.0: none yet.
+    """
 
     nas_id: str
     since: float
@@ -106,6 +115,8 @@ class DeviceStats:
     rejected: int
     accounting: int
     dropped: Mapping[str, int]  # by reason
+    dropped_at: float
+    last_drop: str
 
 
 async def heartbeat(ps: PlatformScope, report: EngineReport, devices: Sequence[DeviceCount] = ()) -> None:
@@ -213,10 +224,11 @@ def _stats(nas_id: str) -> str:
 
 
 def _counts(device: DeviceCount) -> list[Any]:
-    """The moment of the last packet, and what to add."""
+    """The moments of the last packets, and what to add."""
     counts = {"accepted": device.accepted, "rejected": device.rejected, "accounting": device.accounting}
     counts |= {_DROPPED + reason: count for reason, count in device.dropped.items()}
-    return [device.last_at, {field: count for field, count in counts.items() if count}]
+    moments = [device.last_at, device.dropped_at, json.dumps(device.last_drop)]
+    return [*moments, {field: count for field, count in counts.items() if count}]
 
 
 def _stats_of(nas_id: str, fields: Mapping[str, Any]) -> DeviceStats | None:
@@ -225,9 +237,11 @@ def _stats_of(nas_id: str, fields: Mapping[str, Any]) -> DeviceStats | None:
     return DeviceStats(
         nas_id,
         since=fields["since"],
-        last_at=fields.get("last_at", 0.0),  # none yet: only drops were counted
+        last_at=fields.get("last_at", 0.0),
         accepted=fields.get("accepted", 0),
         rejected=fields.get("rejected", 0),
         accounting=fields.get("accounting", 0),
         dropped={name.removeprefix(_DROPPED): n for name, n in fields.items() if name.startswith(_DROPPED)},
+        dropped_at=fields.get("dropped_at", 0.0),
+        last_drop=fields.get("last_drop", ""),
     )

@@ -15,7 +15,8 @@ from tests.world import PASSWORD, Business, make_business, signed_in
 
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 SMALL = """() => [...document.querySelectorAll("a.btn, button, summary, input:not([type=hidden]), select")]
-  .filter((part) => part.checkVisibility() && !part.matches(".form-check-input, .op-box-button, .ts-control input"))
+  .filter((part) => part.checkVisibility())
+  .filter((part) => !part.matches(".form-check-input, .op-box-button, .ts-control input, .op-tabset > input"))
   .map((part) => [part.getBoundingClientRect(), part.outerHTML.slice(0, 120)])
   .filter(([box]) => box.height < 43.5).map(([box, text]) => `${box.height} ${text}`)"""
 

@@ -54,6 +54,8 @@ class Visit:
                 await self._look(path)
 
     async def _look(self, path: str) -> None:
+        if await self.page.locator(".op-chart").count():
+            await self.page.wait_for_load_state("networkidle")  # charts ask for their library once they are seen
         if self.seen and self.meter.octets > AFTERWARDS:  # its library came: what does the next one cost?
             await self.meter.begin()
             await self.page.goto(path)

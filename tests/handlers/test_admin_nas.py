@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 import pytest
@@ -126,14 +127,21 @@ async def test_the_state_tells_what_came_and_why_it_was_dropped(
 ) -> None:
     row = await device(scope, "Talkative")
     url = f"{admin}/nas/{row['_id']}/state"
-    await heartbeat(ps, engines.DeviceCount(scope.tenant_id, row["_id"], 0, dropped={"bad_authenticator": 3}))
+    seen = partial(engines.DeviceCount, scope.tenant_id, row["_id"])
+    part = text(await owner.get(url, HX_Request="true", Accept_Language="en"))
+    assert "Waiting for the first packet" in part and 'hx-trigger="every 3s"' in part
+    dropped = {"dropped": {"bad_authenticator": 3}, "dropped_at": time.time(), "last_drop": "bad_authenticator"}
+    await heartbeat(ps, seen(0, **dropped))
     part = text(await owner.get(url, HX_Request="true", Accept_Language="en"))
     assert "Wrong shared secret" in part and "Copy the shared secret" in part and 'hx-trigger="every 3s"' in part
-    await heartbeat(ps, engines.DeviceCount(scope.tenant_id, row["_id"], time.time(), accepted=7, rejected=2))
+    await heartbeat(ps, seen(time.time(), accepted=7, rejected=2))
     part = text(await owner.get(url, HX_Request="true", Accept_Language="en"))
-    assert "hx-trigger" not in part and "<html" not in part
+    assert "It works." in part and "hx-trigger" not in part and "<html" not in part
     assert [f'op-stat-value">{n}<' in part for n in (7, 2, 3)] == [True] * 3
     assert utcnow().astimezone().strftime("%Y-") in text(await owner.get(f"{admin}/nas?q=Talkative"))
+    await heartbeat(ps, seen(0, **dropped | {"dropped_at": time.time() + 1}))  # somebody has changed the secret there
+    part = text(await owner.get(url, HX_Request="true", Accept_Language="en"))
+    assert "It works." not in part and "To the shared secret" in part
 
 
 async def test_a_change_keeps_the_secret_unless_a_new_one_is_given(owner: Browser, admin: str, scope: Scope) -> None:

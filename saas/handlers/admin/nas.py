@@ -16,7 +16,7 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import DROPS
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import device_types, engines, nas, nas_config, plans
+from saas.tenants import adoption, device_types, engines, findings, nas, nas_config, plans
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 from saas.values import from_epoch
@@ -42,7 +42,7 @@ class NasList(ListPage):
         Column(N_("NAS identifier"), "identifier", "code"),
         Column(N_("Address"), known_by),
         Column(N_("Authentication mode"), "mode", words=MODES, role="minor"),
-        Column(N_("Last packet"), "last_at", "moment"),
+        Column(N_("Last good packet"), "last_at", "moment"),
         Column(N_("State"), "status", "status", words=STATES),
     )
     filters = (Filter("status", N_("State"), tuple(STATES.items())),)
@@ -52,7 +52,7 @@ class NasList(ListPage):
     export = "nas"
 
     async def rows(self, query: ListQuery) -> Page:
-        """Devices, each with the moment of its last packet."""
+        """Devices, each with the moment of its last good packet."""
         found = await nas.listing(self.scope, query)
         seen = await engines.device_stats(self.scope, [row["_id"] for row in found.rows])
         return Page([row | {"last_at": _last(seen.get(row["_id"]))} for row in found.rows], found.next)
@@ -116,24 +116,15 @@ class NasDetail(Handler):
             secret=secret,
             configs=await configs(self.scope, device, secret or MASK),
             repoint_by=await engines.repoint_by(self.scope),
-            **await state_of(self.scope, device),
+            **await finding_of(self, device),
             **await card(self.scope, device, await engine_facts(self.scope), given),
         )
 
 
-async def state_of(scope: Scope, device: nas.Nas) -> dict[str, Any]:
-    """What the state part of the page shows."""
-    stats = (await engines.device_stats(scope, [device["_id"]])).get(device["_id"])
-    return {"stats": stats, "last_at": _last(stats), "drops": DROPS}
-
-
-class NasState(Handler):
-    """The state part by itself: asked for again and again until the first packet has come."""
-
-    async def get(self, id: str) -> None:
-        """The part of the page."""
-        device = await nas.get(self.scope, id)
-        self.page("admin/nas/state.html", device["name"], nas=device, **await state_of(self.scope, device))
+async def finding_of(page: Handler, device: nas.Nas) -> dict[str, Any]:
+    """What the part of the page that tells what came of the device shows."""
+    finding = await findings.of_device(page.ps, page.scope, device, page.address)
+    return {"finding": finding, "last_at": _last(finding.stats), "drops": DROPS, "known_by": adoption.known_by}
 
 
 class NasSecret(NasDetail):
@@ -249,7 +240,6 @@ ROUTES = [
     Route("/nas/new", NasNew, {"GET": _WRITE, "POST": _WRITE}),
     Route("/nas/identifier", NasIdentifier, {"GET": _WRITE}),
     Route("/nas/{id}", NasDetail, {"GET": _READ}),
-    Route("/nas/{id}/state", NasState, {"GET": _READ}),
     Route("/nas/{id}/secret", NasSecret, {"GET": _READ, "POST": _SECRET}),
     Route("/nas/{id}/edit", NasEdit, {"GET": _WRITE, "POST": _WRITE}),
     Route("/nas/{id}/disable", NasDisable, {"POST": _WRITE}),

@@ -4,12 +4,11 @@ one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from saas.errors import Invalid
-from saas.handlers.columns import Column, Row
+from saas.handlers.columns import Column
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.handlers.words import UNKNOWN_ADVICE, UNKNOWN_CAUSES
@@ -17,8 +16,6 @@ from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import adoption
 from saas.tenants.paging import ListQuery, Page
-
-_IDENTIFIER = re.compile(r"[A-Za-z0-9._\-]{1,64}")  # as nas.Identifier has it
 
 
 class Unknown(ListPage):
@@ -59,14 +56,7 @@ class Unknown(ListPage):
 
     async def extra(self) -> Mapping[str, Any]:
         """Where the reader is, and how a device is adopted."""
-        return {"address": self.address, "wrong": self.wrong, "adopted": adopted}
-
-
-def adopted(row: Row) -> dict[str, str]:
-    """What the form for a new device is filled with: by identifier where it sends one, else by its address."""
-    if _IDENTIFIER.fullmatch(row["identifier"]):
-        return {"mode": "identifier", "identifier": row["identifier"]}
-    return {"mode": "ip", "address": row["source"]}
+        return {"address": self.address, "wrong": self.wrong, "adopted": adoption.known_by}
 
 
 ROUTES = [
