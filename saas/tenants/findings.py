@@ -21,8 +21,9 @@ _UNPROVEN: dict[str, Kind] = {
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`works`: good packets come. `method`: they do, and nobody could be let in since the log-in method is not offered.
-    `secret`, `unsigned`: the last packet could not be proven. `dropped`: packets come, none of them good. `unknown`:
-    nothing came, but `knocked` did, which may be the device. `nothing`: not even that.
+    `secret`: the last packet could not be proven. `unsigned`: the last one had no proof, and none had before.
+    `dropped`: packets come, none of them good. `unknown`: nothing came, but `knocked` did, which may be the device.
+    `nothing`: not even that.
 
     `stats`: None before anything came. `reason`: a drop reason, where packets are dropped.
     """
@@ -40,6 +41,8 @@ async def of_device(ps: PlatformScope, scope: Scope, device: nas.Nas, browser: s
         knocks = await _knocks(ps, scope, device, browser)
         return Finding("unknown", stats, knocked=knocks[0]) if knocks else Finding("nothing", stats)
     unproven = _UNPROVEN.get(stats.last_drop)
+    if unproven == "unsigned" and stats.last_at:
+        unproven = None  # it has proven itself: whoever else uses its name is no reason to ask for less
     if unproven and stats.dropped_at >= stats.last_at:
         return Finding(unproven, stats, stats.last_drop)
     if not stats.last_at:

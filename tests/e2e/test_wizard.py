@@ -88,13 +88,14 @@ async def test_each_finding(
     await page.goto(f"/t/{business.slug}/admin")
     await add(page, "Gate")
     identifier = f"rb-{secrets.token_hex(4)}"
+    source = f"127.{1 + secrets.randbelow(254)}.{secrets.randbelow(255)}.1"  # of no device of another test
     nothing, unknown, secret, unsigned, method, works = WORDS[language]
     state = page.locator("#state")
     await expect(state).to_contain_text(nothing)
 
     def client(secret: str, prove: bool = True) -> Client:
         ports = engine.auth_port, engine.acct_port
-        return Client("127.0.0.1", *ports, secret, identifier, timeout=0.2, tries=1, prove=prove)
+        return Client("127.0.0.1", *ports, secret, identifier, source=source, timeout=0.2, tries=1, prove=prove)
 
     async def unanswered(device: Client) -> None:
         async with device:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from saas.errors import NotFound
 from saas.tenants import engines, findings, nas, refusals
 from saas.tenants.refusals import Refusal, UnknownNas
 from saas.tenants.scope import PlatformScope, Scope
-from saas.values import new_id
+from saas.values import new_id, normal_address
 from tests.world import make_business
 
 REPORT = engines.EngineReport("findings", "one:1", "radius.test", 1812, 1813, 0, "running", "1", 0.0, 0.0)
@@ -56,6 +57,14 @@ async def test_the_last_packet_decides(ps: PlatformScope, scope: Scope, device: 
     assert (await finding()).kind == "works"
     await saw(ps, device, dropped={"rate_limited": 1}, dropped_at=160.0, last_drop="rate_limited")
     assert (await finding()).kind == "works"  # too much of what is good
+    await saw(
+        ps,
+        device,
+        dropped={"missing_message_authenticator": 1},
+        dropped_at=161.0,
+        last_drop="missing_message_authenticator",
+    )
+    assert (await finding()).kind == "works"  # somebody uses its name, which is no reason to take unsigned packets
     await saw(ps, device, dropped={"bad_authenticator": 1}, dropped_at=170.0, last_drop="bad_authenticator")
     await saw(ps, device, dropped={"overload": 1}, dropped_at=165.0, last_drop="overload")  # of a slower worker
     assert (await finding()).kind == "secret"
@@ -77,9 +86,14 @@ async def test_a_method_that_is_not_offered(ps: PlatformScope, scope: Scope, dev
     assert await refuse("method", 103.0) == "works"
 
 
-async def knock(ps: PlatformScope, scope: Scope, identifier: str, source: str = "192.0.2.77", at: float = 0.0) -> None:
-    at = at or time.time()
-    note = UnknownNas(scope.tenant["pool"], source, identifier, "unknown_nas", 3, at)
+def address() -> str:
+    """One that no other test has registered: another tenant's are left out."""
+    return normal_address(f"2001:db8::{secrets.token_hex(2)}:{secrets.token_hex(2)}")
+
+
+async def knock(ps: PlatformScope, scope: Scope, identifier: str, source: str = "") -> None:
+    """Later than whatever was added until now, by more than a clock's tick."""
+    note = UnknownNas(scope.tenant["pool"], source or address(), identifier, "unknown_nas", 3, time.time() + 1)
     await refusals.keep(ps, [note])
 
 
@@ -93,16 +107,18 @@ async def test_what_knocks_is_adopted_by_its_identifier_or_its_address(
     changed = await findings.adopt(ps, scope, device, found.knocked["_id"], "127.0.0.1")
     assert (changed["mode"], changed["identifier"]) == ("identifier", identifier)
     assert changed["sealed_secret"] == device["sealed_secret"]
-    assert (await findings.of_device(ps, scope, changed, "")).kind == "nothing"  # since then
+    changed["updated_at"] += timedelta(seconds=2)  # the knock was before that
+    assert (await findings.of_device(ps, scope, changed, "")).kind == "nothing"
     second = await nas.create(scope, nas.NasForm(name="Second", vendor="mikrotik"))
     assert (await findings.of_device(ps, scope, second, "")).kind == "nothing"  # it is the first one's now
     with pytest.raises(NotFound):
         await findings.adopt(ps, scope, second, found.knocked["_id"], "")
-    await knock(ps, scope, "a name with blanks", "192.0.2.78")
+    source = address()
+    await knock(ps, scope, "a name with blanks", source)
     found = await findings.of_device(ps, scope, second, "")
     assert found.knocked
     changed = await findings.adopt(ps, scope, second, found.knocked["_id"], "")
-    assert (changed["mode"], changed["address"]) == ("ip", "192.0.2.78")
+    assert (changed["mode"], changed["address"]) == ("ip", source)
 
 
 async def test_another_tenants_knocks_are_not_found(ps: PlatformScope, scope: Scope, device: nas.Nas) -> None:
