@@ -320,8 +320,7 @@ class Kv:
 
     async def publish_change(self, kind: str, tenant_id: str, key: str) -> None:
         """Tell every process that something it may have cached has changed."""
-        with _translated():
-            await self._client.publish(_CHANGES, json.dumps([kind, tenant_id, key]))
+        await self.tell(_CHANGES, [kind, tenant_id, key])
 
     async def changes(self) -> AsyncIterator[Change]:
         """The changes from now on, for ever. Unavailable when the connection is lost: what came meanwhile is missed."""
@@ -331,13 +330,26 @@ class Kv:
 
     async def news(self, pause: float | None) -> AsyncIterator[Change | None]:
         """Like `changes`, and None once nothing can be missed any more and whenever `pause` seconds were quiet."""
+        async for told in self.told(_CHANGES, pause):
+            yield None if told is None else Change(*told)
+
+    async def tell(self, channel: str, value: Any) -> None:
+        """Tell a JSON value to whoever listens to the channel at this moment."""
+        with _translated():
+            await self._client.publish(channel, json.dumps(value))
+
+    async def told(self, channel: str, pause: float | None) -> AsyncIterator[Any]:
+        """What is told from now on, for ever, and None once it listens and whenever `pause` seconds were quiet.
+
+        Unavailable when the connection is lost: what came meanwhile is missed.
+        """
         with _translated():
             async with self._client.pubsub() as pubsub:
-                await pubsub.subscribe(_CHANGES)
+                await pubsub.subscribe(channel)
                 while True:
                     message = await pubsub.get_message(timeout=pause)
                     heard = message is not None and message["type"] == "message"
-                    yield Change(*json.loads(message["data"])) if heard else None
+                    yield json.loads(message["data"]) if heard else None
 
 
 class TenantKv:

@@ -177,6 +177,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_newest("tenant_id", "name_key")),
             Index(_newest("tenant_id", "initials")),
             Index(_newest("tenant_id", "mobile")),
+            Index(_up("tenant_id", "balance", "_id")),
         ),
         former=("tenant_id_1_search_1",),
     ),

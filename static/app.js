@@ -191,7 +191,7 @@
   });
   // A list that keeps itself up to date waits while rows of it are chosen.
   document.addEventListener("htmx:before:request", (event) => {
-    if (event.target.id === "list" && event.target.querySelector(".op-pick input:checked")) event.preventDefault();
+    if (event.target.matches("#list:not([data-news])") && event.target.querySelector(".op-pick input:checked")) event.preventDefault();
   });
   document.addEventListener("htmx:finally:request", () => {
     document.querySelectorAll(".busy").forEach((form) => form.classList.remove("busy"));

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from http.cookies import SimpleCookie
@@ -38,6 +39,16 @@ class Browser:
     async def get(self, path: str, **headers: str) -> HTTPResponse:
         """Header names with "_" for "-"."""
         return await self.send("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+    async def begun(self, path: str, until: bytes = b"\r\n\r\n") -> tuple[int, str]:
+        """Status and beginning of an answer that need not have an end."""
+        _, _, host = self.base.partition("://")
+        reader, writer = await asyncio.open_connection(*host.split(":"))
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nCookie: {cookies}\r\n\r\n".encode())
+        start = (await reader.readuntil(until)).decode()
+        writer.close()
+        return int(start.split()[1]), start
 
     async def post(self, path: str, fields: Mapping[str, Any] | None = None, **headers: str) -> HTTPResponse:
         """A form, with the token of this browser's cookie."""

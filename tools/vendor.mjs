@@ -11,7 +11,6 @@ const list = join(root, "static", "icons.txt");
 
 const files = [
   "htmx.org/dist/htmx.min.js",
-  "htmx.org/dist/ext/hx-sse.min.js",
   "@tabler/core/dist/css/tabler.min.css",
   "tom-select/dist/css/tom-select.bootstrap5.min.css",
   "tom-select/dist/js/tom-select.complete.min.js",

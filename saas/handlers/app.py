@@ -14,6 +14,7 @@ from saas.handlers.base import Missing
 from saas.handlers.page import Pages
 from saas.handlers.routes import CONSOLES, PUBLIC, VERBS, Route, RouteMap, gather
 from saas.tenants.scope import Services, platform_scope
+from saas.tenants.watching import Watch
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def make_app(
         "platform": platform_scope(services),
         "routes": every,
         "pages": Pages(debug=debug),
+        "watch": Watch(services.kv),
         "secure": secure,
         "static_path": str(STATIC),
         "static_handler_class": Static,

@@ -23,7 +23,8 @@ class Column:
     `value` is a field's name ("usage.input" reaches in) or a function of the row. `show` says how it is printed: text,
     code, badge, status, moment, minute, day, money, octets, duration, rate, number. `sort` is the field to sort by.
     `link` is a path of this console with {names} of the row's fields. `role`: "title" heads the card on a phone,
-    "minor" is left out on narrow screens, "export" stands in the export alone. `words` maps values to message ids.
+    "minor" is left out on narrow screens, "extra" unless it is chosen, "export" stands in the export alone. `words`
+    maps values to message ids.
     """
 
     title: str

@@ -36,13 +36,14 @@ _GRAMMAR = ("q", "sort", "after", "limit", "format", "view")
 class Filter:
     """One choice above a list: query parameter, title, and (value, label) pairs; none: a box to type in, or a date.
 
-    Choices that come from stored rows are given by `ListPage.choices`.
+    `unset`: what is shown when nothing is chosen. Choices that come from stored rows are given by `ListPage.choices`.
     """
 
     name: str
     title: str
     choices: Choices = ()
     widget: str = "select"
+    unset: str = N_("all")
 
     def takes(self, value: str) -> bool:
         """Whether this may stand in the address."""
@@ -65,8 +66,12 @@ class ListPage(Handler):
     create: ClassVar[tuple[str, str] | None] = None  # path of the page that adds one, and its label
     template: ClassVar[str] = "ui/list_page.html"
     live: ClassVar[int] = 0  # seconds after which the list draws itself anew; 0: only when asked
+    news: ClassVar[str] = ""  # path of the events "changed" at which it does so; "" for none
     export: ClassVar[str] = "list"  # file name of the export, without its ending; "" offers none
     tabs: ClassVar[Sequence[tuple[str, Mapping[str, str]]]] = ()  # views that everybody has: title, query
+    elsewhere: ClassVar[
+        Sequence[tuple[str, str, Mapping[str, str]]]
+    ] = ()  # and those of other lists: title, path, query
 
     @abstractmethod
     async def rows(self, query: ListQuery) -> Page:
@@ -195,7 +200,9 @@ class Listing:
 
     def _chosen(self, titles: Sequence[str]) -> Sequence[Column]:
         """The columns of these titles, all without any; what heads a row is always there."""
-        return [c for c in self.choosable if c.role == "title" or c.title in titles] if titles else self.choosable
+        if not titles:
+            return [c for c in self.choosable if c.role != "extra"]
+        return [c for c in self.choosable if c.role == "title" or c.title in titles]
 
     @property
     def tabs(self) -> list[tuple[str, str, bool]]:
@@ -206,6 +213,9 @@ class Listing:
             (self.page.reader(title or N_("All")), self._bare(query), not self.view and here == query)
             for title, query in everybody
         ]
+        for title, path, query in self.page.elsewhere:
+            if self.page.linked(path):
+                found.append((self.page.reader(title), self.page.url(path, **query), False))
         for view in self.views:
             query = {**view["where"], **({"sort": view["sort"]} if view["sort"] else {})}
             found.append((view["name"], self._bare(query, view=view["_id"]), view == self.view))

@@ -145,6 +145,7 @@ ERROR: Mapping[str, str] = {
     "nothing_sold": N_("Nothing was sold here that an invoice could be for."),
     "key_reused": N_("This page has been used for something else already. Load it again."),
     "nothing_chosen": N_("There is no account to do this to."),
+    "too_many_watchers": N_("{limit} pages here keep themselves up to date already. Close some, then load this anew."),
     "too_many_views": N_("There are {limit} views of this list already. Delete one first."),
     "too_many_runs": N_("{limit} bulk operations wait or run already. Wait until one of them is over."),
     "bulk_runs": N_("This operation still runs. Wait until it is over, or stop it."),

@@ -27,6 +27,7 @@ _BECOME = {
 @dataclass(frozen=True, slots=True)
 class Sheet:
     """`sum`: what changes hands, with its title; "" when no money does. `lines` are title, before, after.
+    `sentence`: what comes of it; `words`: for whom.
 
     `mark`: what the form carries of it, so that nobody agrees to more than he saw (saas.handlers.forms.shown).
     """
@@ -36,6 +37,8 @@ class Sheet:
     lines: list[tuple[str, str, str]]
     notes: list[str]
     mark: str = ""
+    sentence: str = ""
+    words: tuple[str, ...] = ()
 
 
 class PreviewPage(FormPage):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from saas.tenants import apply, journal, slots
+from saas.tenants import apply, journal, slots, watching
 from saas.tenants.known import Known
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
@@ -27,6 +27,7 @@ class Accounting:
         reading = await journal.read(ps, _WAIT)
         await apply.apply(ps, reading.groups, self._known)
         await journal.remove(ps, reading.groups)
+        await watching.tell(ps.kv, {event.tenant_id for group in reading.groups for event in group.events})
         if reading.complete:
             self._applied_until = begun
             await asyncio.sleep(_GATHER)

@@ -66,6 +66,7 @@ _REPEAT = timedelta(seconds=30)  # a packet repeated without Acct-Delay-Time see
 _REPEAT_UNHEARD = timedelta(seconds=300)  # a Start likewise, while nothing else was heard of the session
 _KICK_PATIENCE = timedelta(seconds=60)  # how long an acknowledged Disconnect may take to show
 _STALE_GRACE = 60  # seconds
+_MEASURABLE = timedelta(seconds=1)  # what flowed within less says nothing about a speed
 _LONGEST = 366 * 86400  # seconds; a longer session time is nonsense
 _FOREVER = timedelta(seconds=_LONGEST)
 _WRAP = 2**32
@@ -169,6 +170,7 @@ def begin(event: AcctEvent) -> Row:
         "account_id": "",
         "member_id": "",
         "agent_id": None,
+        "plan_id": "",
         "started_at": started,
         "seen_at": at,
         "stopped_at": None,
@@ -183,6 +185,8 @@ def begin(event: AcctEvent) -> Row:
         "charged_seconds": 0,
         "input_octets": 0,
         "output_octets": 0,
+        "input_rate": 0,
+        "output_rate": 0,
         "input_packets": 0,
         "output_packets": 0,
         "input_base": 0,
@@ -204,8 +208,17 @@ def begin(event: AcctEvent) -> Row:
 def fold(row: Row, event: AcctEvent) -> None:
     """Let an event take effect on its session's row. A second time it changes nothing."""
     started, at = span(event)
+    seen_at, totals = row["seen_at"], (row["input_octets"], row["output_octets"])
     _fold_facts(row, event, at)
     _fold(row, event, started, at)
+    if at >= seen_at + _MEASURABLE:
+        _measure(row, totals, (at - seen_at).total_seconds())
+
+
+def _measure(row: Row, totals: tuple[int, int], seconds: float) -> None:
+    """How fast the session was since it was last heard of, bit/s."""
+    row["input_rate"] = int((row["input_octets"] - totals[0]) * 8 / seconds)
+    row["output_rate"] = int((row["output_octets"] - totals[1]) * 8 / seconds)
 
 
 def _fold(row: Row, event: AcctEvent, started: datetime, at: datetime) -> None:
@@ -236,10 +249,10 @@ def stale_at(row: Row, interim_interval: int) -> datetime:
 
 
 def search_texts(row: Row) -> list[str]:
-    """What people look for: user name, its own addresses, hardware address, the peer's address."""
-    calling = row["calling_station_id"]
-    texts = (row["username"], row["framed_ip"], row["framed_ipv6"], calling, normal_mac(calling), row["tunnel_client"])
-    return sorted({text.lower() for text in texts if text})
+    """What people look for: user name, its own addresses, hardware address, the peer's address, and the plan's id."""
+    calling, plan_id = row["calling_station_id"], row.get("plan_id", "")
+    own = (row["username"], row["framed_ip"], row["framed_ipv6"], row["tunnel_client"])
+    return sorted({text.lower() for text in (*own, calling, normal_mac(calling), plan_id) if text})
 
 
 def _session_time(event: AcctEvent) -> int | None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal, NotRequired
 from zoneinfo import ZoneInfo
 
@@ -35,8 +35,10 @@ from saas.tenants.scope import Scope
 from saas.values import from_epoch, new_id, normal_username, utcnow
 
 FILTERS = ("status", "plan_id", "member_id", "renews", "expires", "since")
-ENDS: dict[str, Any] = {"past": N_("Already over"), "week": N_("Within 7 days")}  # when the plan of an account ends
-_WEEK = timedelta(days=7)
+# When the plan of an account ends.
+ENDS: dict[str, Any] = {"past": N_("Already over"), "week": N_("Within 7 days"), "month": N_("Within 30 days")}
+_SPANS = {"week": timedelta(days=7), "month": timedelta(days=30)}
+_MOST_A_DAY = 100_000  # accounts that are counted
 MAX_UNITS = 36
 log = logging.getLogger(__name__)
 
@@ -280,7 +282,20 @@ def matching(scope: Scope, q: str, filters: Mapping[str, str]) -> dict[str, Any]
 
 def ending(ends: str, now: datetime) -> dict[str, datetime]:
     """The bounds of `expires_at` that a key of ENDS stands for; both are given: not every server needs only one."""
-    return {"$gte": from_epoch(0), "$lt": now} if ends == "past" else {"$gte": now, "$lt": now + _WEEK}
+    return {"$gte": from_epoch(0), "$lt": now} if ends == "past" else {"$gte": now, "$lt": now + _SPANS[ends]}
+
+
+async def ends_by_day(scope: Scope, days: int) -> list[tuple[date, int]]:
+    """How many accounts that are normal end on each of the next days, today first, as the tenant's zone counts."""
+    zone = ZoneInfo(scope.tenant["parameters"]["timezone"])
+    today = utcnow().astimezone(zone).date()
+    found = []
+    for number in range(days):
+        day = today + timedelta(days=number)
+        begins, ends = (datetime.combine(each, time(), zone) for each in (day, day + timedelta(days=1)))
+        within = {"status": "normal", "expires_at": {"$gte": begins, "$lt": ends}}
+        found.append((day, await scope.db.accounts.count(within, limit=_MOST_A_DAY)))
+    return found
 
 
 async def counts(scope: Scope, member_ids: Sequence[str]) -> dict[str, int]:

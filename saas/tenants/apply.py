@@ -33,7 +33,7 @@ _REBOOTS = ("on", "off")
 # Each portion writes this row: of two appliers at once one begins anew, so that a session is not begun by one while it
 # is begun and ended by the other. No index could see that, because the two would lie in different collections.
 _TURN = {"_id": "applying"}
-_SEARCHED = ("framed_ip", "framed_ipv6", "calling_station_id", "tunnel_client")
+_SEARCHED = ("framed_ip", "framed_ipv6", "calling_station_id", "tunnel_client", "plan_id")
 _ACCOUNT = ("tenant_id", "username", "member_id", "agent_id", *metering.FIELDS)
 
 Apply = Callable[[Sequence[AcctEvent]], Awaitable[None]]
@@ -244,7 +244,7 @@ def _finish(row: Row, before: Row | None, interval: int) -> bool:
         return True
     if row == before:
         return False
-    if any(row[name] != before[name] for name in _SEARCHED):
+    if any(row.get(name) != before.get(name) for name in _SEARCHED):
         row["search"] = accounting.search_texts(row)
     row |= {"version": before["version"] + 1, "updated_at": utcnow()}
     return True
@@ -309,7 +309,8 @@ async def _own(ps: PlatformScope, known: Known, mark: int, ownerless: Sequence[R
 
 
 def _give(row: Row, account: Account) -> None:
-    row |= {"account_id": account["_id"], "member_id": account["member_id"], "agent_id": account["agent_id"]}
+    own = {"member_id": account["member_id"], "agent_id": account["agent_id"], "plan_id": account["plan_id"]}
+    row |= {"account_id": account["_id"], **own}
 
 
 async def _close_stale_of(scope: Scope, rows: list[Row]) -> int:

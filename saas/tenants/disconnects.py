@@ -17,7 +17,7 @@ from pydantic import Field
 
 from saas.errors import Conflict, Unavailable
 from saas.i18n import N_
-from saas.tenants import audit, device_types, engines, plans, sessions
+from saas.tenants import audit, device_types, engines, plans, sessions, watching
 from saas.tenants.forms import Form
 from saas.tenants.plan_form import Rate
 from saas.tenants.scope import PlatformScope, Scope
@@ -356,3 +356,4 @@ async def _follow(scope: Scope, attempt: Disconnect) -> None:
         await sessions.mark_speed(scope, session_id, attempt["up_rate"], attempt["down_rate"])
     elif attempt["result"] == "ack":
         await sessions.mark_closing(scope, session_id)
+    await watching.tell(scope.services.kv, [scope.tenant_id])

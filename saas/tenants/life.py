@@ -202,6 +202,8 @@ async def _write(tx: Scope, act: Act, case: Case, effect: Effect) -> None:
         own = await quotas.change(tx, account["_id"], effect.changes)
         after: Any = {**case.account, **effect.changes, **await tx.db.accounts.update(account["_id"], {"$set": own})}
         told["after"] = after
+        if after["plan_id"] != account["plan_id"]:
+            await sessions.mark_plan(tx, account["_id"], after["plan_id"])
         was, is_now = await _held(tx, case, effect)
         if was != is_now:
             await adjustments.mark(tx, account["_id"])

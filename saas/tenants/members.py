@@ -43,6 +43,9 @@ class Member(TypedDict):
     updated_at: datetime
 
 
+_OWES = {"balance": {"$gt": -(10**15), "$lt": 0}}  # both bounds: not every server needs only one
+
+
 class MemberForm(Form):
     """What one may change of a member."""
 
@@ -127,14 +130,29 @@ async def get(scope: Scope, member_id: str) -> Member:
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
-    """Members. `q` is the beginning of a login, name or mobile."""
-    return await page(scope.db.members, starts_with(query.q) if query.q else {}, query)
+    """Members. `q` is the beginning of a login, name or mobile. Filter: `owes`, any text: those in arrears."""
+    filter: dict[str, Any] = starts_with(query.q) if query.q else {}
+    return await page(scope.db.members, filter | (_OWES if query.filters.get("owes") else {}), query)
+
+
+async def arrears(scope: Scope) -> tuple[int, int]:
+    """How many members are in arrears, and with how much in all, minor units."""
+    total = {"$group": {"_id": None, "count": {"$sum": 1}, "owed": {"$sum": "$balance"}}}
+    for row in await scope.db.members.aggregate([{"$match": _OWES}, total]):
+        return int(row["count"]), -int(row["owed"])
+    return 0, 0
 
 
 async def balances(scope: Scope, ids: set[str]) -> dict[str, int]:
     """Id -> balance of some members, in one query."""
     found = await scope.db.members.among(ids, ["balance"])
     return {member_id: row["balance"] for member_id, row in found.items()}
+
+
+async def mobiles(scope: Scope, ids: set[str]) -> dict[str, str]:
+    """Id -> mobile of some members, in one query."""
+    found = await scope.db.members.among(ids, ["mobile"])
+    return {member_id: row["mobile"] for member_id, row in found.items()}
 
 
 async def logins(scope: Scope, ids: set[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict
 
 from saas.errors import Conflict, Denied, Invalid, Taken
 from saas.tenants import attributes, records
@@ -100,6 +100,30 @@ async def create(scope: Scope, form: PlanForm) -> Plan:
     """A new plan. Taken name, Invalid devices, Conflict for attributes that cannot be sent."""
     plan: Plan = await records.create(scope, PLAN, await _values(scope, form) | {"status": "active"})
     return plan
+
+
+class Outlook(NamedTuple):
+    """What a form would make of a plan. `before`: as it is, None for a new one; `accounts` have it, and so many
+    `sessions` are open under it. `kept`: these accounts keep the tariff that they bought.
+    """
+
+    before: Plan | None
+    after: Plan
+    accounts: int
+    sessions: int
+    kept: bool
+
+
+async def outlook(scope: Scope, form: PlanForm, plan_id: str, limit: int) -> Outlook:
+    """See what `create`, for the id "", or `update` would do; counted up to `limit`. Raises what these raise."""
+    values: Any = await _values(scope, form)
+    if not plan_id:
+        return Outlook(None, values, 0, 0, False)
+    before = await get(scope, plan_id)
+    await _check_change(scope, before, values)
+    sessions = await scope.db.online.count({"search": plan_id}, limit=limit)
+    kept = values["keeps"] and any(before[name] != values[name] for name in KEPT)  # type: ignore[literal-required]
+    return Outlook(before, {**before, **values}, await account_count(scope, plan_id, limit), sessions, kept)
 
 
 async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None = None) -> Plan:

@@ -15,7 +15,7 @@ from pydantic import Field
 from saas.errors import Conflict, Taken
 from saas.i18n import N_
 from saas.store import Database, Delete, Insert, Op, Replace, Table
-from saas.tenants import accounting, audit, slots
+from saas.tenants import accounting, audit, slots, watching
 from saas.tenants.accounting import Row
 from saas.tenants.forms import Form
 from saas.tenants.paging import ListQuery, Page, apart, made_between, page_of
@@ -24,6 +24,7 @@ from saas.values import normal_mac, utcnow
 
 _BATCH = 500
 _ONLINE_SHOWN = 1000  # open sessions looked at for a page of accounts
+_TEXTS = ("plan_id", "username", "address")  # filters that are answered by what people look for
 _ATTEMPTS = 20  # at changing rows that others change too
 
 
@@ -36,11 +37,12 @@ class Session(TypedDict):
     device), "on" / "off" (it rebooted), "stale", "clear" (an operator), "disconnect" (the device knew of no such
     session), "reused" (it began another one under the same id). `terminate_cause` by its name in RFC 2866. `flags`:
     "reopened", "counter_wrapped", "counter_reset", "counter_regressed". `account_id`, `member_id`: "" when unknown.
-    `sole`: that while it is online no other session is known under its key, so that nobody need look for one.
-    `lasted`: the most seconds it was ever known to last; `charged_octets`, `charged_seconds`: what of it was taken
-    from its account's quota or paid for, `charged_amount` with so much, minor units (saas/tenants/metering.py).
-    `rate_up` and `rate_down`: the speed that the device has confirmed since it began, bit/s, 0 not limited; without
-    them it has the one that it began with.
+    `plan_id`: the account's plan, of an ended session the one that it had then. `input_rate`, `output_rate`: how fast
+    it was between the last two reports, bit/s. `sole`: that while it is online no other session is known under its
+    key, so that nobody need look for one. `lasted`: the most seconds it was ever known to last; `charged_octets`,
+    `charged_seconds`: what of it was taken from its account's quota or paid for, `charged_amount` with so much, minor
+    units (saas/tenants/metering.py). `rate_up` and `rate_down`: the speed that the device has confirmed since it
+    began, bit/s, 0 not limited; without them it has the one that it began with.
     """
 
     _id: str
@@ -54,6 +56,7 @@ class Session(TypedDict):
     account_id: str
     member_id: str
     agent_id: str | None
+    plan_id: NotRequired[str]
     started_at: datetime
     seen_at: datetime
     stopped_at: datetime | None
@@ -69,6 +72,8 @@ class Session(TypedDict):
     charged_amount: NotRequired[int]
     input_octets: int
     output_octets: int
+    input_rate: NotRequired[int]
+    output_rate: NotRequired[int]
     input_packets: int
     output_packets: int
     input_base: int
@@ -145,7 +150,8 @@ async def first_starts(scope: Scope, account_ids: Sequence[str]) -> dict[str, da
 
 
 async def listing(scope: Scope, query: ListQuery) -> Page:
-    """The newest first. Filters: `state` ("online", "ended", "" both), `nas_id`, `account_id`, `username`, `address`.
+    """The newest first. Filters: `state` ("online", "ended", "" both), `nas_id`, `account_id`, `plan_id`, `username`,
+    `address`.
 
     `since` and `until` are days on which the session was first heard of. `q` finds a user name, an address or a
     hardware address; all of them in full, in any letter case, and a hardware address alone in any spelling.
@@ -160,7 +166,7 @@ def matching(scope: Scope, query: ListQuery) -> dict[str, Any]:
     """The filter of the store for a list's, but for `state`."""
     filters = query.filters
     filter: dict[str, Any] = {name: filters[name] for name in ("nas_id", "account_id") if filters.get(name)}
-    if texts := [text.strip().lower() for text in (query.q, filters.get("username"), filters.get("address")) if text]:
+    if texts := [text.strip().lower() for text in (query.q, *map(filters.get, _TEXTS)) if text]:
         filter["search"] = {"$all": texts}
         if len(texts) == 1:  # a hardware address in any spelling
             mac = normal_mac(texts[0]).lower()
@@ -192,6 +198,7 @@ async def clear_nas(scope: Scope, nas_id: str) -> int:
     """
     device = await scope.db.nas.get(nas_id)
     count = await close_of_nas(scope, nas_id, utcnow(), "Admin-Reset", "clear")
+    await watching.tell(scope.services.kv, [scope.tenant_id])
     await audit.record(scope, "session.clear", nas_id, name=device["name"], after={"sessions": count})
     return count
 
@@ -239,6 +246,19 @@ async def mark_closing(scope: Scope, session_id: str) -> None:
 async def mark_speed(scope: Scope, session_id: str, up: int, down: int) -> None:
     """The device acknowledged a new speed, bit/s."""
     await _mark(scope, session_id, {"rate_up": up, "rate_down": down})
+
+
+async def mark_plan(tx: Scope, account_id: str, plan_id: str) -> None:
+    """An account goes over to another plan; call it in the transaction. Conflict("changed"): begin anew."""
+    rows = await tx.db.online.find({"account_id": account_id})
+    before = {row["_id"]: dict(row) for row in rows}
+    for row in rows:
+        row |= {"plan_id": plan_id, "version": row["version"] + 1}
+        row["search"] = accounting.search_texts(row)
+    try:
+        await put(tx.db, before, rows)
+    except Taken:
+        raise Conflict("changed", id=account_id) from None
 
 
 async def _mark(scope: Scope, session_id: str, values: Mapping[str, Any]) -> None:

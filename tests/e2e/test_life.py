@@ -77,6 +77,9 @@ async def test_a_plans_form_shows_what_matters_for_its_policy(
     for kind, fields in shown.items():
         await page.select_option("[name=kind]", kind)
         assert {name for name in names if await page.is_visible(f"[name={name}]")} == fields, kind
+    await expect(page.locator("#preview")).to_contain_text("Free of charge")
+    await page.fill("[name=down_rate]", "50")
+    await expect(page.locator("#preview")).to_contain_text("50 Mbps down")
     await page.fill("[name=name]", "Nothing to pay")
     await page.click("main button:has-text('Save')")
     await expect(page.locator("h1")).to_have_text("Nothing to pay")

@@ -83,7 +83,8 @@ async def admin_paths(ps: PlatformScope, business: Business) -> list[str]:
     await online(ps, business, "s1")
     await ended(ps, business, "s2", "User-Request")
     ids = await ids_of(ps, business)
-    paths = [path_of(route, business, ids) for route in ROUTES if route.console.name == "admin"]
+    pages = [route for route in ROUTES if route.console.name == "admin" and not route.path.endswith("/changes")]
+    paths = [path_of(route, business, ids) for route in pages]  # news have no end
     paths = [f"{path}?id={business.account['_id']}" if "/bulk/" in path and "_" not in path else path for path in paths]
     base = f"/t/{business.slug}/admin"
     asked = [

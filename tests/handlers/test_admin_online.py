@@ -6,14 +6,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from saas.errors import Limit
 from saas.permissions import Permission
-from saas.tenants import disconnects, nas, operators, sessions
+from saas.tenants import disconnects, life, nas, operators, plans, sessions, watching
 from saas.tenants.disconnects import Command, CommandResult
+from saas.tenants.purchases import CHANGE_PLAN, ChangePlanForm
 from saas.tenants.scope import PlatformScope, Scope
+from saas.tenants.watching import Watch
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
 from tests.handlers.people import log_in, new_system, operator_browser
@@ -71,7 +75,7 @@ async def engine(ps: PlatformScope, answer: Answer) -> AsyncIterator[list[Comman
 async def test_the_list_shows_what_is_known(boss: Browser, admin: str, own: Business, ps: PlatformScope) -> None:
     row = await online(ps, own, "on-1", framed_ip="10.9.1.1")
     page = text(await boss.get(f"{admin}/online?q=10.9.1.1", **EN))
-    shown = ("alice", "East gate", "10.9.1.1", "AA-BB-CC-DD-EE-01", "5.0 MB", "3.0 GB", "5 min", "Force off", "Online")
+    shown = ("alice", "East gate", "10.9.1.1", "5.0 MB", "3.0 GB", "5 min", "Force off", "Online")
     for words in (*shown, f"{admin}/sessions/{row['_id']}/disconnect"):
         assert words in page, words
 
@@ -79,7 +83,8 @@ async def test_the_list_shows_what_is_known(boss: Browser, admin: str, own: Busi
 async def test_the_list_keeps_itself_up_to_date_as_it_is_filtered(boss: Browser, admin: str, own: Business) -> None:
     page = text(await boss.get(f"{admin}/online?nas_id={own.nas['_id']}&q=alice"))
     tag = page.split('<div id="list"')[1].split(">")[0]
-    assert 'hx-trigger="every 5s"' in tag and 'hx-swap="outerMorph' in tag
+    assert 'hx-trigger="changed"' in tag and 'hx-swap="outerMorph' in tag
+    assert f'data-news="{admin}/online/changes"' in tag
     assert f'hx-get="{admin}/online?q=alice&amp;nas_id={own.nas["_id"]}"' in tag
 
 
@@ -194,3 +199,55 @@ async def test_clearing_needs_a_device_of_ones_own(boss: Browser, admin: str, ow
     good = {"nas_id": own.nas["_id"]}
     bad = {"nas_id": ["", "x" * 65, HTML, "nas_unknown", foreign.nas["_id"]]}
     await refuse(boss, f"{admin}/online/clear", good, bad, rows)
+
+
+async def test_a_list_can_be_of_one_plan_and_follows_its_changes(
+    boss: Browser, admin: str, own: Business, ps: PlatformScope
+) -> None:
+    row = await online(ps, own, "on-plan", framed_ip="10.9.7.7")
+    first = row["plan_id"]
+    assert first == own.plan["_id"]
+    assert row["_id"] in text(await boss.get(f"{admin}/online?q=10.9.7.7&plan_id={first}", **EN))
+    other = await plans.create(own.scope, plans.PlanForm(name="Another one", price=Decimal(10)))
+    change = ChangePlanForm(plan_id=other["_id"])
+    await life.perform(own.scope, CHANGE_PLAN, row["account_id"], change, "on-plan-change")
+    page = text(await boss.get(f"{admin}/online?q=10.9.7.7&plan_id={other['_id']}", **EN))
+    assert row["_id"] in page and ">Another one<" in page
+    assert row["_id"] not in text(await boss.get(f"{admin}/online?q=10.9.7.7&plan_id={first}", **EN))
+
+
+async def test_speeds_are_those_between_the_last_two_reports(
+    boss: Browser, admin: str, own: Business, ps: PlatformScope
+) -> None:
+    row = await online(ps, own, "on-fast", framed_ip="10.9.7.8")
+    assert (row["input_rate"], row["output_rate"]) == ((5 << 20) * 8 // 300, (3 << 30) * 8 // 300)
+    assert "85.9 Mbps" in text(await boss.get(f"{admin}/online?q=10.9.7.8", **EN))
+
+
+async def test_whoever_watches_is_told_of_changes_of_his_tenant_alone(ps: PlatformScope) -> None:
+    watch = Watch(ps.kv)
+    async with watch.of("ten_a") as ours, watch.of("ten_b") as theirs:
+        await asyncio.gather(ours.wait(), theirs.wait())  # it listens now
+        ours.clear(), theirs.clear()
+        await watching.tell(ps.kv, ["ten_a"])
+        await ours.wait()
+        assert not theirs.is_set()
+
+
+async def test_a_tenant_keeps_no_more_than_so_many_pages_up_to_date(
+    ps: PlatformScope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MOST", 1)
+    watch = Watch(ps.kv)
+    async with watch.of("ten_a"), watch.of("ten_b"):
+        with pytest.raises(Limit):
+            async with watch.of("ten_a"):
+                pass
+    async with watch.of("ten_a"):
+        pass
+
+
+async def test_the_stream_of_news_is_for_readers_of_sessions(web: str, boss: Browser, admin: str) -> None:
+    status, start = await boss.begun(f"{admin}/online/changes", b"event: changed\ndata: \n\n")
+    assert status == 200 and "Content-Type: text/event-stream" in start
+    assert (await Browser(web).get(f"{admin}/online/changes")).code == 303

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
-from saas.tenants import nas, plans
+from saas.tenants import accounts, nas, plans
 from saas.tenants.scope import PlatformScope, Scope
+from saas.values import new_id
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse, told
 from tests.handlers.people import new_system
+from tests.handlers.usage import online
 from tests.world import World
 
+EN = {"Accept_Language": "en"}
 NEW = {"name": "Fibre 100", "kind": "prepaid_monthly", "price": "1,234.50", "up_rate": "20", "down_rate": "2.5"}
 
 
@@ -306,7 +310,7 @@ async def test_a_plan_says_in_a_sentence_what_it_means(
 
 async def test_who_edits_a_plan_is_told_for_whom(owner: Browser, admin: str, cast: World) -> None:
     page = text(await owner.get(f"{admin}/plans/{cast.acme.plan['_id']}/edit", Accept_Language="en"))
-    assert "1 accounts are on this plan." in page
+    assert "Accounts that have it: 1. Nothing changes for them yet." in page
 
 
 async def test_a_plan_without_rules_says_so(owner: Browser, admin: str, cast: World) -> None:
@@ -326,3 +330,49 @@ async def test_who_is_let_in_after_the_end_is_held_to_something(owner: Browser, 
         assert answer.code == 422
         assert all(told(text(answer), field) for field in missing), fields
     assert await scope.db.plans.count({"name": "Never stored"}) == 0
+
+
+@pytest.fixture
+async def gold(scope: Scope) -> plans.Plan:
+    """A plan that nobody has yet."""
+    return await plan(scope, new_id("Gold"), down_rate=50, up_rate=10)
+
+
+async def look(owner: Browser, path: str, **fields: str) -> str:
+    """The box beside a form in which this stands, as htmx gets it."""
+    told = {"kind": "prepaid_monthly", "price": "30", "down_rate": "50", "up_rate": "10", "concurrency": "1", **fields}
+    return text(await owner.get(f"{path}?{urlencode(told)}", HX_Request="true", **EN)).split('id="preview"')[1]
+
+
+async def test_a_new_plan_is_told_in_a_sentence_before_it_is_saved(owner: Browser, admin: str) -> None:
+    assert "¥30.00 a month, 50 Mbps down" in await look(owner, f"{admin}/plans/new")
+    by_use = await look(owner, f"{admin}/plans/new", kind="per_mb", price="0.01")
+    assert "¥0.01 a MB" in by_use and "nothing is paid in advance" in by_use
+
+
+async def test_what_is_still_missing_is_told_in_its_place(owner: Browser, admin: str) -> None:
+    assert "op-alert-danger" in await look(owner, f"{admin}/plans/new", kind="buyout_traffic")
+
+
+async def test_a_plan_as_it_is_stands_beside_its_form(owner: Browser, admin: str, gold: plans.Plan) -> None:
+    page = text(await owner.get(f"{admin}/plans/{gold['_id']}/edit", **EN)).split('id="preview"')[1]
+    assert "¥30.00 a month, 50 Mbps down" in page and "No account has this plan yet." in page
+
+
+async def test_what_changes_is_shown_before_and_after_and_for_whom(
+    owner: Browser, admin: str, cast: World, ps: PlatformScope, gold: plans.Plan
+) -> None:
+    path = f"{admin}/plans/{gold['_id']}/edit"
+    dear = {"name": gold["name"], "price": "40", "note": "dearer"}
+    assert "No account has this plan yet." in await look(owner, path, **dear)
+    name = new_id("acc")[-12:]
+    form = accounts.QuickOpenForm(username=name, plan_id=gold["_id"])
+    await accounts.quick_open(cast.acme.scope, form, f"open{name}")
+    await online(ps, cast.acme, name, username=name)
+    shown = await look(owner, path, **dear)
+    assert "¥30.00</span> → <strong>¥40.00" in shown and "dearer" in shown
+    assert "Accounts that have it: 1. It holds from their next log-in on" in shown
+    assert "Sessions that are open: 1." in shown
+    shown = await look(owner, path, **dear, keeps="1")
+    assert "They keep its tariff, as version 1 is." in shown and "What is no matter of the tariff" in shown
+    assert (await plans.get(cast.acme.scope, gold["_id"]))["version"] == 1  # to look changes nothing

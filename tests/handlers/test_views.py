@@ -45,7 +45,7 @@ async def test_every_operator_has_tabs_and_saves_views_of_his_own(
 ) -> None:
     manager = own.operator["group_id"]
     other = await operator_browser(web, ps, own, "other-viewer", manager)
-    usual = ["All", "End within 7 days", "Expired", "Suspended"]
+    usual = ["All", "End within 7 days", "Expired", "Suspended", "In arrears", "Online"]
     assert [title.rstrip("*") for title in tabs(text(await boss.get(f"{page}/accounts", **EN)))] == usual
     fields = {"list": "/accounts", "where": "q=view-&sort=expires_at", "name": "Mine", "column": ["Plan", "Balance"]}
     answer = await boss.post(f"{page}/views", fields)

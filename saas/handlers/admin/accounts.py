@@ -72,6 +72,10 @@ class Accounts(ListPage):
         (N_("Expired"), {"status": "normal", "expires": "past", "sort": "-expires_at"}),
         (N_("Suspended"), {"status": "suspended"}),
     )
+    elsewhere = (
+        (N_("In arrears"), "/members", {"owes": "yes", "sort": "balance"}),
+        (N_("Online"), "/online", {}),
+    )
     filters = (
         Filter("status", N_("Status"), (*((name, STATES[name][0]) for name in _STATUS), ("open", N_("Not closed")))),
         Filter("plan_id", N_("Plan")),

@@ -9,7 +9,7 @@ from saas.handlers.admin.accounts import BRIEF_COLUMNS, shown
 from saas.handlers.admin.ledger import BRIEF_ENTRIES
 from saas.handlers.base import Handler
 from saas.handlers.forms import FormPage
-from saas.handlers.lists import Column, ListPage
+from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
@@ -27,10 +27,13 @@ class Members(ListPage):
         Column(N_("Member"), "login", link="/members/{_id}", role="title"),
         Column(N_("Real name"), "name"),
         Column(N_("Mobile"), "mobile"),
-        Column(N_("Balance"), "balance", "money"),
+        Column(N_("Balance"), "balance", "money", sort="balance"),
         Column(N_("Accounts"), "accounts", "number"),
         Column(N_("Since"), "created_at", "day", role="minor"),
     )
+    orders = {"owes": "balance"}
+    tabs = ((N_("In arrears"), {"owes": "yes", "sort": "balance"}),)
+    filters = (Filter("owes", N_("Balance"), (("yes", N_("In arrears")),)),)
     empty = N_("No members yet. Opening an account makes one.")
     create = ("/accounts/open", N_("Quick open"))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from saas.handlers import tariffs
+from saas.handlers import plan_outlooks, tariffs
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
-from saas.handlers.forms import Choices, ConfirmPage, FormPage
+from saas.handlers.forms import Choices, ConfirmPage
 from saas.handlers.lists import Filter, ListPage
+from saas.handlers.previews import PreviewPage, Sheet
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
@@ -92,13 +93,25 @@ class PlanDetail(Handler):
         )
 
 
-class _PlanForm(FormPage):
+class _PlanForm(PreviewPage):
     form = PlanForm
     back = "/plans"
+    template = "admin/plans/edit.html"
+    unseen: ClassVar[tuple[str, ...]] = ("name",)
 
     async def choices(self) -> Mapping[str, Choices]:
         """The devices."""
         return {"nas_ids": tuple((await nas.names(self.scope)).items())}
+
+    async def extra(self) -> Mapping[str, Any]:
+        """What the form would do, or what speaks against it."""
+        shown, refusal = await self.preview()
+        return {"sheet": shown, "refusal": refusal}
+
+    async def look(self, form: PlanForm) -> Sheet:
+        """See plans.outlook."""
+        found = await plans.outlook(self.scope, form, self.path_kwargs.get("id", ""), COUNTED)
+        return plan_outlooks.sheet(self.reader, found, await nas.names(self.scope), COUNTED)
 
 
 class PlanNew(_PlanForm):
@@ -119,8 +132,7 @@ class PlanEdit(_PlanForm):
 
     title = N_("Edit the plan")
     back = "/plans/{id}"
-
-    template = "admin/plans/edit.html"
+    unseen = ()
 
     async def initial(self) -> Mapping[str, Any]:
         """The plan as it is."""
@@ -128,8 +140,12 @@ class PlanEdit(_PlanForm):
         return plans.form_of(plan) | {"version": plan["version"]}
 
     async def extra(self) -> Mapping[str, Any]:
-        """For how many accounts it changes."""
-        return {"accounts": await plans.account_count(self.scope, self.part("id"), COUNTED), "counted": COUNTED}
+        """The same; of the plan as it is before anything was changed."""
+        found = await super().extra()
+        if found["sheet"] or found["refusal"] or self.request.method == "POST":
+            return found
+        present = plans.form_of(await plans.get(self.scope, self.part("id")))
+        return {**found, "sheet": await self.look(PlanForm(**present))}
 
     async def save(self, form: PlanForm) -> str:
         """Change it, unless someone else did."""

@@ -51,7 +51,7 @@ class Report(ListPage):
     template = "admin/reports/report.html"
     sort = "-day"
     filters = (
-        Filter("period", N_("Period"), tuple(_PERIODS.items())),
+        Filter("period", N_("Period"), tuple(_PERIODS.items()), unset=N_("Last 30 days")),
         Filter("since", N_("From"), widget="date"),
         Filter("until", N_("To"), widget="date"),
     )

@@ -15,8 +15,9 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import SESSION_FLAGS, START_SOURCES, STOP_SOURCES
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import disconnects, nas, sessions
+from saas.tenants import disconnects, nas, plans, sessions
 from saas.tenants.paging import ListQuery, Page
+from saas.tenants.scope import Scope
 
 BRIEF_SESSIONS = (
     Column(N_("From"), "started_at", "moment", link="/sessions/{_id}"),
@@ -38,6 +39,7 @@ class Sessions(ListPage):
     export = "sessions"
     columns = (
         Column(N_("Account"), "username", link="/sessions/{_id}", role="title"),
+        Column(N_("Plan"), "plan", role="extra"),
         Column(N_("Device"), "device"),
         Column(N_("Address"), "framed_ip", "code"),
         Column(N_("Calling station"), "calling_station_id", "code", role="minor"),
@@ -51,14 +53,15 @@ class Sessions(ListPage):
     filters = (
         Filter("state", N_("State"), (("online", N_("Online")), ("ended", N_("Ended")))),
         Filter("nas_id", N_("Device")),
+        Filter("plan_id", N_("Plan")),
         Filter("since", N_("From"), widget="date"),
         Filter("until", N_("To"), widget="date"),
     )
     empty = N_("No sessions yet. The first appears when a device reports an Accounting Start.")
 
     async def choices(self) -> Mapping[str, Choices]:
-        """The devices."""
-        return {"nas_id": list((await nas.names(self.scope)).items())}
+        """The devices and the plans."""
+        return await its_filters(self.scope)
 
     async def rows(self, query: ListQuery) -> Page:
         """See sessions.listing."""
@@ -66,13 +69,21 @@ class Sessions(ListPage):
         return Page(await shown(self, found.rows), found.next)
 
 
+async def its_filters(scope: Scope) -> dict[str, Choices]:
+    """What a list of sessions can be filtered by: the devices and the plans."""
+    known = {"nas_id": await nas.names(scope), "plan_id": await plans.names(scope)}
+    return {name: list(names.items()) for name, names in known.items()}
+
+
 async def shown(page: Handler, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Sessions with what their columns show: the device's name, the seconds so far, how they ended, their state."""
     devices = await nas.names(page.scope) if rows else {}
+    tariffs = await plans.names(page.scope) if rows else {}
     return [
         {
             **row,
             "device": devices.get(row["nas_id"], ""),
+            "plan": tariffs.get(row.get("plan_id", ""), ""),
             "seconds": sessions.seconds(row),  # type: ignore[arg-type]
             "ending": ending(page, row),
             "state": state_of(row),
