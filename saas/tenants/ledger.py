@@ -226,20 +226,20 @@ async def listing(scope: Scope, query: ListQuery, kinds: Sequence[str] = ()) -> 
     return await page_of([(scope.db.ledger, filter) for filter in await looks(scope, query, kinds)], query)
 
 
-async def looks(scope: Scope, query: ListQuery, kinds: Sequence[str] = ()) -> list[Filter]:
-    """The filters of a list, of which each entry is found by one: a kind each, as indexes have them."""
+async def looks(scope: Scope, query: ListQuery, kinds: Sequence[str] = (), *, apart: bool = False) -> list[Filter]:
+    """The filters of a list: a kind each, as indexes have them. `apart`: each entry is found by one alone, for sums."""
     names = {"member_id": "member_id", "account_id": "account_id", "kind": "kind", "method": "method"}
     names["actor"] = "actor_name"
     filter: dict[str, Any] = {field: query.filters[name] for name, field in names.items() if query.filters.get(name)}
     filter |= made_between(query, "led", scope.tenant["parameters"]["timezone"])
-    named = await _named(scope, query.q) if query.q else [{}]
+    named = await _named(scope, query.q, apart) if query.q else [{}]
     wanted: list[Filter] = [{"kind": kind} for kind in kinds if filter.get("kind", kind) == kind] if kinds else [{}]
     found = [together({**filter, **kind}, name) for kind in wanted for name in named]
     return [each for each in found if each is not None]
 
 
-async def _named(scope: Scope, text: str) -> list[Filter]:
-    """Filters for the entry of this key; else for those of the member and the account of this name, each by one."""
+async def _named(scope: Scope, text: str, apart: bool) -> list[Filter]:
+    """Filters for the entry of this key; else for those of the member and the account of this name."""
     if await scope.db.ledger.one({"key": text}, ["_id"]):
         return [{"key": text}]
     account = await scope.db.accounts.one({"username": normal_username(text)}, ["_id"])
@@ -247,7 +247,7 @@ async def _named(scope: Scope, text: str) -> list[Filter]:
     of_member: list[Filter] = [{"member_id": member["_id"]}] if member else []
     if not account:
         return of_member
-    others = {"account_id": account["_id"]} | ({"member_id": {"$ne": member["_id"]}} if member else {})
+    others = {"account_id": account["_id"]} | ({"member_id": {"$ne": member["_id"]}} if member and apart else {})
     return [*of_member, others]
 
 

@@ -64,7 +64,7 @@ async def totals(scope: Scope, query: ListQuery) -> tuple[list[Total], bool]:
     group |= {name: {"$sum": f"${name}"} for name in names[1:]}
     sums: Counter[tuple[str, str, str]] = Counter()
     cut = False
-    for filter in await ledger.looks(scope, query, KINDS):
+    for filter in await ledger.looks(scope, query, KINDS, apart=True):
         newest: list[dict[str, Any]] = [{"$match": filter}, {"$sort": {"_id": -1}}, {"$limit": _SUMMED}]
         rows = await scope.db.ledger.aggregate([*newest, {"$group": group}])
         cut |= sum(row["entries"] for row in rows) >= _SUMMED
