@@ -266,6 +266,106 @@ def _mikrotik(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
     return [Snippet(N_("Paste into the terminal of RouterOS"), "RouterOS", commands)]
 
 
+def _accel(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    """Its shaper reads Filter-Id as down/up in kbit/s, which is what it is sent (saas.radius.vendors)."""
+    settings = f"""\
+[modules]
+radius
+shaper
+
+[radius]
+nas-identifier={nas["identifier"]}
+server={engine.host},{secret},auth-port={engine.auth_port},acct-port={engine.acct_port},req-limit=50,fail-timeout=0
+dae-server=0.0.0.0:{nas["coa_port"]},{secret}
+acct-interim-interval={engine.interim_interval}
+timeout=3
+max-try=3
+
+[shaper]
+attr=Filter-Id
+"""
+    return [Snippet(N_("Add to the sections of the same names"), "/etc/accel-ppp.conf", settings)]
+
+
+def _cisco(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    commands = f"""\
+aaa new-model
+aaa group server radius OPENPNS
+ server-private {engine.host} auth-port {engine.auth_port} acct-port {engine.acct_port} timeout 3 key {secret}
+aaa authentication ppp default group OPENPNS
+aaa authorization network default group OPENPNS
+aaa accounting network default start-stop group OPENPNS
+aaa accounting update periodic {_minutes(engine)}
+aaa server radius dynamic-author
+ client {engine.host} server-key {secret}
+ port {nas["coa_port"]}
+radius-server attribute 32 include-in-access-req format {nas["identifier"]}
+radius-server attribute 32 include-in-accounting-req format {nas["identifier"]}
+radius-server attribute 44 include-in-access-req
+"""
+    return [Snippet(N_("Paste in configuration mode; a server is named by its address"), "Cisco IOS", commands)]
+
+
+def _h3c(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    """The device calls itself by its system name."""
+    commands = f"""\
+sysname {nas["identifier"]}
+radius scheme openpns
+ primary authentication {engine.host} {engine.auth_port} key simple {secret}
+ primary accounting {engine.host} {engine.acct_port} key simple {secret}
+ user-name-format keep-original
+ timer realtime-accounting {_minutes(engine)}
+ quit
+domain openpns
+ authentication ppp radius-scheme openpns
+ authorization ppp radius-scheme openpns
+ accounting ppp radius-scheme openpns
+ quit
+domain default enable openpns
+radius dynamic-author server
+ client ip {engine.host} key simple {secret}
+ port {nas["coa_port"]}
+ quit
+"""
+    return [Snippet(N_("Paste in system view; a server is named by its address"), "Comware 7", commands)]
+
+
+def _huawei(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
+    """The device calls itself by its system name. NE and ME routers have a server group in place of the template."""
+    commands = f"""\
+sysname {nas["identifier"]}
+radius-server template openpns
+ radius-server shared-key cipher {secret}
+ radius-server authentication {engine.host} {engine.auth_port}
+ radius-server accounting {engine.host} {engine.acct_port}
+ undo radius-server user-name domain-included
+ quit
+radius-server authorization {engine.host} shared-key cipher {secret}
+aaa
+ authentication-scheme openpns
+  authentication-mode radius
+  quit
+ accounting-scheme openpns
+  accounting-mode radius
+  accounting realtime {_minutes(engine)}
+  quit
+ domain default
+  authentication-scheme openpns
+  accounting-scheme openpns
+  radius-server openpns
+  quit
+ quit
+"""
+    return [
+        Snippet(N_("Paste in system view (AR, S and AC series); a server is named by its address"), "VRP", commands)
+    ]
+
+
+def _minutes(engine: EngineFacts) -> int:
+    """The interim interval of devices that know no seconds, at least a minute."""
+    return max(1, engine.interim_interval // 60)
+
+
 def _standard(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
     facts = f"""\
 RADIUS server:            {engine.host}
@@ -283,7 +383,7 @@ CoA / Disconnect port:    {nas["coa_port"]}
 def ready(vendor: str) -> list[str]:
     """The device types that there is a text for, the device's own first."""
     own = vendor if vendor in _RENDER else "standard"
-    return list(dict.fromkeys((own, *_RENDER)))
+    return [own, *(each for each in _RENDER if each != own and _RENDER[each] is not _RENDER[own])]
 
 
 _RENDER: dict[str, Callable[[Nas, str, EngineFacts], list[Snippet]]] = {
@@ -291,5 +391,10 @@ _RENDER: dict[str, Callable[[Nas, str, EngineFacts], list[Snippet]]] = {
     "strongswan": _strongswan,
     "pptpd": _pppd,
     "mikrotik": _mikrotik,
+    "accel-ppp": _accel,
+    "cisco": _cisco,
+    "cisco-isg": _cisco,
+    "huawei": _huawei,
+    "h3c": _h3c,
     "standard": _standard,
 }

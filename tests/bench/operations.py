@@ -1,4 +1,4 @@
-"""Operations, metering and jobs: how they grow from 10,000 to 100,000 accounts of a tenant."""
+"""Operations, metering, jobs and pages: how they grow with the accounts of a tenant."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-from tests.bench.bench import Bench
+from tests.bench.bench import ACCOUNTS, Bench
 from tests.bench.compare import Comparison, Sample, Side, rounds
 from tests.bench.ours import Service
 from tests.bench.processes import ROOT, SERVER_CORE, Refused, Usage
@@ -23,20 +23,32 @@ FIGURES = {
     "meter": "Ledger entries of metered sessions",
     "expire": "Expiry job, 5,000 accounts that are told of",
 }
+PAGES = {
+    "home": "The first page",
+    "accounts": "Accounts, first page",
+    "accounts_far": "Accounts, hundredth page",
+    "accounts_found": "Accounts, by the beginning of a name",
+    "ending": "Accounts, those that end soon",
+    "account": "An account",
+    "sessions": "Sessions, first page",
+    "sessions_far": "Sessions, hundredth page",
+    "sessions_found": "Sessions of an account's name",
+    "search": "The search box",
+}
 _PROGRAM = (
-    "import asyncio; from saas import compiled; compiled.use(); from tests.bench.operate import main; "
+    "import asyncio; from saas import compiled; compiled.use(); from tests.bench.{module} import main; "
     "asyncio.run(main())"
 )
 
 
 class Desk:
-    """The process that operates on a data set (operate.py), beside its stores on the servers' core."""
+    """A process that works on a data set (operate.py, browse.py), beside its stores on the servers' core."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, module: str) -> None:
         self._service, self._log = service, service.folder / "operate.out"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM],
+                [sys.executable, "-c", _PROGRAM.format(module=module)],
                 cwd=ROOT,
                 env=service.environment(),
                 stdin=subprocess.PIPE,
@@ -76,7 +88,7 @@ class Desk:
 
 def operations(bench: Bench) -> Iterator[Comparison]:
     """Each on 100,000 accounts against the same on 10,000."""
-    with _desk(bench, MANY) as many, _desk(bench, FEW) as few:
+    with _desk(bench, "operate", MANY) as many, _desk(bench, "operate", FEW) as few:
         for name, title in FIGURES.items():
             one, other = (
                 Side(f"{size:,} accounts", partial(desk.measure, name, bench.seconds))
@@ -86,13 +98,28 @@ def operations(bench: Bench) -> Iterator[Comparison]:
             yield Comparison(f"operations_{name}", title, (one.name, other.name), pairs, "rate", 0.85)
 
 
+def pages(bench: Bench) -> Iterator[Comparison]:
+    """A console's pages with as many accounts and sessions as the large data set has in all, against 10,000."""
+    size = bench.tenants * ACCOUNTS
+    with _desk(bench, "browse", size) as many, _desk(bench, "browse", FEW) as few:
+        for name, title in PAGES.items():
+            one, other = (
+                Side(f"{accounts:,} accounts", partial(desk.measure, name, bench.seconds))
+                for accounts, desk in ((size, many), (FEW, few))
+            )
+            found = Comparison(f"pages_{name}", title, (one.name, other.name), rounds(one, other, bench.rounds), "p99")
+            found.goal, found.less = 1.5, True
+            found.facts["pages a second"] = [round(found.median(side, "rate"), 1) for side in (0, 1)]
+            yield found
+
+
 @contextmanager
-def _desk(bench: Bench, accounts: int) -> Iterator[Desk]:
-    service = Service(bench.folder / f"operations-{accounts}", 1, accounts)
+def _desk(bench: Bench, module: str, accounts: int) -> Iterator[Desk]:
+    service = Service(bench.folder / f"{module}-{accounts}", 1, accounts)
     with ExitStack() as stack:
         stack.callback(_drop, service)
         bench.say(f"1 tenant with {accounts} accounts, made in {service.fill():.0f} s")
-        desk = Desk(service)
+        desk = Desk(service, module)
         stack.callback(desk.end)
         yield desk
 

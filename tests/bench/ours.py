@@ -19,6 +19,7 @@ from tests.bench.processes import ROOT, Process, Refused, every, idle, read, wai
 from tests.bench.stores import Stores
 from tests.support import free_ports
 
+CACHED = 200_000  # accounts that a worker remembers as a rule
 COMMAND = [sys.executable, "-m", "saas"]
 _ROLES = (("engine", b"\0worker\0"), ("jobs", b"\0jobs\0"), ("mongo", MONGO.word), ("redis", VALKEY.word))
 
@@ -34,7 +35,8 @@ class Service:
         ports = dict(zip(names, free_ports(4), strict=True))
         self._auth, self._acct = ports["AUTH_PORT"], ports["ACCT_PORT"]
         values = {name: str(port) for name, port in ports.items()}
-        settings = {"DATA_DIR": str(self.folder), "TENANT_RATE": "0", **values}
+        everybody = str(max(CACHED, tenants * accounts))  # a worker remembers the whole data set
+        settings = {"DATA_DIR": str(self.folder), "TENANT_RATE": "0", "CACHED_ACCOUNTS": everybody, **values}
         self._environment = {PREFIX + name: value for name, value in settings.items()} | self.stores.environment()
         self._running: dict[str, Process] = {}
 

@@ -12,7 +12,7 @@ Exit status 0: measured; 2: it cannot be measured here, with a sentence that say
     compare.py          two sides in turn, and the ratio
     bench.py            what scenarios share
     authentication.py, accounting.py, scaling.py, operations.py    the scenarios
-    operate.py          the operations of the last, in a process of their own
+    operate.py, browse.py    the operations and the pages of the last, in a process of their own
     report.py           table, JSON, docs/performance.md
 """
 
@@ -33,7 +33,7 @@ from tests.bench.accounting import accounting
 from tests.bench.authentication import authentication
 from tests.bench.bench import Bench
 from tests.bench.compare import Comparison
-from tests.bench.operations import operations
+from tests.bench.operations import operations, pages
 from tests.bench.processes import LOAD_CORE, SERVER_CORE, Refused
 from tests.bench.scaling import beginning, growth, isolation, second_worker
 
@@ -45,6 +45,7 @@ SCENARIOS: dict[str, Callable[[Bench], Iterator[Comparison]]] = {
     "isolation": isolation,
     "cold": beginning,
     "operations": operations,
+    "pages": pages,
 }
 
 

@@ -79,7 +79,7 @@ class Ending(_Due):
         sums = ((N_("Today"), 1), (N_("Within 7 days"), 7), (N_("Within 30 days"), 30))
         totals = [self._total(title, sum(count for _, count in ends[:reach])) for title, reach in sums]
         chart = charts.bars(self.reader, N_("Accounts by the day of their end"), days, Column("", "day", "day"), drawn)
-        return {"totals": totals, "chart": chart, "kinds": self.siblings()}
+        return {"totals": totals, "chart": chart if any(n for _, n in ends) else None, "kinds": self.siblings()}
 
     def _total(self, title: str, count: int) -> Total:
         return Total(title, self.reader.number(count), "", "calendar", "blue" if count else "gray")
