@@ -6,6 +6,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from saas.handlers.admin.accounts import Accounts
+from saas.handlers.admin.bulk import _FILTERS
+from saas.handlers.admin.online import Online
+from saas.handlers.lists import ListPage
 from saas.tenants import bulk, bulk_work, disconnects, sessions
 from saas.tenants.bulk import Choice
 from saas.tenants.disconnects import CommandResult
@@ -56,6 +60,7 @@ async def test_each_row_says_what_its_device_answered(
     assert text(await bob.get(f"{admin}/bulk/count?verb=kick&{where}", **EN)) == "4"
     asked = text(await bob.get(f"{admin}/bulk/kick?all=1&{where}", **EN))
     assert '<p class="op-sum">4</p>' in asked and "Each device is asked" in asked
+    assert "East gate" in asked and "10.9.0.2" in asked
     answer = await bob.post(f"{admin}/bulk/kick?all=1&{where}", {"_attempt": "many"}, **EN)
     assert answer.code == 303, text(answer)
     run = answer.headers["Location"]
@@ -67,11 +72,26 @@ async def test_each_row_says_what_its_device_answered(
         assert words in page, words
     failed = text(await bob.get(f"{run}?state=refused", **EN))
     assert "does not answer" in failed and "has accepted" not in failed
-    assert "does not answer" in text(await bob.get(f"{run}?format=csv", **EN))
+    exported = text(await bob.get(f"{run}?format=csv", **EN))
+    assert "does not answer" in exported and "What to do" in exported and "NAT or a firewall" in exported
     assert (await sessions.get(business.scope, rows["many-ack"]["_id"]))["closing_at"]
     assert not (await sessions.get(business.scope, rows["many-gone"]["_id"]))["open"]
     assert not await disconnects.history(business.scope, elsewhere["_id"])
     assert await business.scope.db.audit.count({"action": "bulk.kick"}) == 1
+
+
+async def test_all_of_a_plan_are_those_of_that_plan_alone(
+    bob: Browser, admin: str, business: Business, ps: PlatformScope
+) -> None:
+    await online(ps, business, "many-ack")
+    mine, nobodys = (f"where=plan_id%3D{plan_id}" for plan_id in (business.plan["_id"], "pln_other"))
+    assert text(await bob.get(f"{admin}/bulk/count?verb=kick&{mine}", **EN)) == "1"
+    assert text(await bob.get(f"{admin}/bulk/count?verb=kick&{nobodys}", **EN)) == "0"
+
+
+@pytest.mark.parametrize(("page", "of"), [(Online, "sessions"), (Accounts, "accounts")])
+def test_all_that_match_can_be_chosen_by_every_filter_of_the_list(page: type[ListPage], of: str) -> None:
+    assert {f.name for f in page.filters} <= set(_FILTERS[of])
 
 
 async def test_only_those_that_went_on_are_asked_again(business: Business, ps: PlatformScope) -> None:

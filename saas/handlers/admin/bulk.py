@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from saas.errors import AppError, Invalid
 from saas.handlers import tariffs
+from saas.handlers.admin.sessions import shown as sessions_shown
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
 from saas.handlers.disconnects import Outcome, outcome
@@ -30,8 +31,15 @@ from saas.tenants.bulk_tasks import TASKS
 from saas.tenants.paging import ListQuery, Page
 
 _ACCOUNT = Column(N_("Account"), "username", link="{page}", role="title")
-_FIRST_COLUMNS = (_ACCOUNT, Column(N_("What happens"), "what"), Column(N_("To pay"), "to_pay", "money"))
-_FILTERS: Mapping[str, Sequence[str]] = {"accounts": tuple(accounts.FILTERS), "sessions": ("nas_id",)}
+_FIRST_COLUMNS = (
+    _ACCOUNT,
+    Column(N_("Device"), "device"),
+    Column(N_("Address"), "framed_ip", "code"),
+    Column(N_("Duration"), "seconds", "duration"),
+    Column(N_("What happens"), "what"),
+    Column(N_("To pay"), "to_pay", "money"),
+)
+_FILTERS: Mapping[str, Sequence[str]] = {"accounts": tuple(accounts.FILTERS), "sessions": ("nas_id", "plan_id")}
 _NOTHING = N_("Choose accounts first: tick their boxes.")
 
 
@@ -67,11 +75,12 @@ class Results(ListPage):
         _ACCOUNT,
         Column(N_("State"), "state", "status", words=BULK_STATES),
         Column(N_("Reason"), "reason"),
+        Column(N_("What to do"), "advice", role="export"),
         Column(N_("Time"), "at", "moment", role="minor"),
     )
     filters = (Filter("state", N_("State"), tuple(BULK_STATES.items())),)
-    empty = N_("No account yet.")
-    hint = N_("The accounts are being counted. Load the page again in a moment.")
+    empty = N_("Nothing here yet.")
+    hint = N_("It is still being counted. Load the page again in a moment.")
     answers: Sequence[Outcome] = ()  # of devices that did not do it, each once, with what to do about it
 
     async def rows(self, query: ListQuery) -> Page:
@@ -87,7 +96,8 @@ class Results(ListPage):
     def _told(self, row: Row, answer: Outcome | None) -> dict[str, Any]:
         """With the reason in words: a device's answer where one was asked."""
         reason = f"{answer.text} {answer.meaning}".strip() if answer else refusal(self.reader, row["code"], row["data"])
-        return {**row, "page": page_of(row["account_id"], row.get("session_id", "")), "reason": reason}
+        page = page_of(row["account_id"], row.get("session_id", ""))
+        return {**row, "page": page, "reason": reason, "advice": " ".join(answer.advice) if answer else ""}
 
     async def extra(self) -> Mapping[str, Any]:
         """The run itself. NotFound."""
@@ -162,7 +172,7 @@ class Ask(FormPage):
         form, refused = await self._given()
         first = await bulk.first(self.scope, self.verb, form, self.choice)
         names = await plans.names(self.scope)
-        rows = [self._row(each, shown, names) for each, shown in first]
+        rows = await self.told([self._row(each, shown, names) for each, shown in first])
         outline = await bulk.outline(self.scope, self.verb, form, self.choice)
         return {
             "address": self.request.uri,
@@ -173,6 +183,10 @@ class Ask(FormPage):
             "outline": outline,
             "mark": "" if outline.to_pay is None else mark(outline.to_pay, form),
         }
+
+    async def told(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The first ones with what else is to be shown of them."""
+        return rows
 
     async def save(self, form: Any) -> str:
         """See bulk.ask."""
@@ -197,6 +211,7 @@ class Ask(FormPage):
     ) -> dict[str, Any]:
         page = page_of(each.account_id, each.session_id)
         row: dict[str, Any] = {"username": each.username, "page": page, "what": "", "to_pay": None}
+        row["session_id"] = each.session_id
         if isinstance(shown, AppError):
             row["what"] = refusal(self.reader, *bulk.code_of(shown))
         elif shown:
@@ -258,6 +273,12 @@ class Kick(Ask):
     title = BULK_VERBS["kick"]
     submit = N_("Force all off")
     back = "/online"
+
+    async def told(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """With device, address and the time so far."""
+        open_ones = await self.scope.db.online.among(row["session_id"] for row in rows)
+        details = {row["_id"]: row for row in await sessions_shown(self, list(open_ones.values()))}
+        return [{**details.get(row["session_id"], {}), **row} for row in rows]
 
 
 class Count(Handler):
