@@ -250,4 +250,5 @@ async def test_a_tenant_keeps_no_more_than_so_many_pages_up_to_date(
 async def test_the_stream_of_news_is_for_readers_of_sessions(web: str, boss: Browser, admin: str) -> None:
     status, start = await boss.begun(f"{admin}/online/changes", b"event: changed\ndata: \n\n")
     assert status == 200 and "Content-Type: text/event-stream" in start
+    assert (await boss.send("HEAD", f"{admin}/online/changes")).code == 200
     assert (await Browser(web).get(f"{admin}/online/changes")).code == 303

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
+
+from tornado.iostream import StreamClosedError
 
 from saas import tasks
 from saas.errors import Invalid
@@ -78,12 +81,17 @@ class Changes(Handler):
         self.set_header("X-Accel-Buffering", "no")  # a proxy in between must not gather them
         watch: Watch = self.settings["watch"]
         async with watch.of(self.scope.tenant_id) as changed:
-            while not self._gone.is_set():
-                changed.clear()
-                self.write("event: changed\ndata: \n\n")
-                await self.flush()
-                await self._either(self._gone, within=_AT_MOST)
-                await self._either(self._gone, changed, within=_AT_LEAST)
+            with suppress(StreamClosedError):
+                while not self._gone.is_set():
+                    changed.clear()
+                    self.write("event: changed\ndata: \n\n")
+                    await self.flush()
+                    await self._either(self._gone, within=_AT_MOST)
+                    await self._either(self._gone, changed, within=_AT_LEAST)
+
+    async def head(self) -> None:
+        """The head alone: the answer to GET has no end."""
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
 
     def on_connection_close(self) -> None:
         """The reader has gone, or the server ends."""
