@@ -19,6 +19,7 @@ from tests.e2e.measure import faults
 from tests.e2e.test_look import OVERFLOW, enter
 from tests.handlers.conftest import address
 from tests.handlers.sample import ROUTES
+from tests.handlers.test_every_route import ids_of, path_of
 from tests.handlers.usage import online
 from tests.world import PASSWORD, Business, make_business, signed_in
 
@@ -135,3 +136,41 @@ async def test_errors_have_a_number_that_the_log_has_too(
         assert any(number in record.getMessage() for record in caplog.records)
     server.stop()
     await server.close_all_connections()
+
+
+@pytest.mark.parametrize(("language", "width"), [("zh", 390), ("en", 1440)])
+async def test_a_form_that_comes_back_with_errors_is_as_easy_to_use(
+    open_page: OpenPage, ps: PlatformScope, site: str, language: str, width: int
+) -> None:
+    """What has to be filled in is left empty, and each form is sent as a browser that does not check would."""
+    business = await make_business(ps, "wrong")
+    page = await open_page(width=width, language=language)
+    await enter(page, site, await signed_in(ps, business))
+    wrong: list[str] = []
+    seen = 0
+    for path in await form_paths(ps, business):
+        await page.goto(path)
+        form = page.locator("main form.op-form[method=post]:has(:is(input, textarea)[required])").first
+        if not await form.count():
+            continue
+        await form.evaluate("""(form) => {
+          form.noValidate = true;
+          form.querySelectorAll(":is(input, textarea)[required]").forEach((part) => (part.value = ""));
+        }""")
+        async with page.expect_response(lambda answer: answer.request.method == "POST") as answer:
+            await form.locator("button[type=submit]").first.click()
+        assert (await answer.value).status == 422, path
+        await expect(page.locator("main .op-invalid").first).to_be_visible()
+        wrong += [f"{path}: {fault}" for fault in await faults(page)]
+        wrong += [f"{path}: too wide"] if await page.evaluate(OVERFLOW) > 0 else []
+        seen += 1
+    assert not wrong, "\n".join(wrong)
+    assert seen > 12
+
+
+async def form_paths(ps: PlatformScope, business: Business) -> list[str]:
+    """The pages with a form to fill in; those of bulk operations need a choice, and are of a test of their own."""
+    ids = await ids_of(ps, business)
+    routes = [route for route in gather() if route.console.name == "admin" and "POST" in route.guards]
+    pages = [route for route in routes if "GET" in route.guards and "/bulk/" not in route.path]
+    return [path_of(route, business, ids) for route in pages]

@@ -89,7 +89,7 @@ class Changes(Handler):
                     await self._either(self._gone, within=_AT_MOST)
                     await self._either(self._gone, changed, within=_AT_LEAST)
 
-    async def head(self) -> None:
+    async def head(self, **parts: str) -> None:
         """The head alone: the answer to GET has no end."""
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
 
