@@ -60,6 +60,6 @@ async def test_an_open_session_can_be_forced_off(boss: Browser, page: str, own: 
 async def test_the_export(boss: Browser, page: str, own: Business, ps: PlatformScope) -> None:
     await ended(ps, own, "csv-1", "User-Request", framed_ip="10.9.2.9")
     head, row = text(await boss.get(f"{page}?q=10.9.2.9&format=csv", **EN)).splitlines()
-    assert head.startswith("\ufeffAccount,Device,Address,Calling station,From,To,Duration,Upload,Download")
-    assert row.startswith("alice,East gate,10.9.2.9,AA-BB-CC-DD-EE-01,")
+    assert head.startswith("\ufeffAccount,Plan,Device,Address,Calling station,From,To,Duration,Upload,Download")
+    assert row.startswith("alice,Monthly,East gate,10.9.2.9,AA-BB-CC-DD-EE-01,")
     assert row.endswith(",600,6291456,4294967296,The subscriber hung up")
