@@ -217,8 +217,8 @@ def fold(row: Row, event: AcctEvent) -> None:
 
 def _measure(row: Row, totals: tuple[int, int], seconds: float) -> None:
     """How fast the session was since it was last heard of, bit/s."""
-    row["input_rate"] = int((row["input_octets"] - totals[0]) * 8 / seconds)
-    row["output_rate"] = int((row["output_octets"] - totals[1]) * 8 / seconds)
+    for name, before in zip(("input", "output"), totals, strict=True):
+        row[f"{name}_rate"] = min(int((row[f"{name}_octets"] - before) * 8 / seconds), _MOST)
 
 
 def _fold(row: Row, event: AcctEvent, started: datetime, at: datetime) -> None:

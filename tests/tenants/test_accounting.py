@@ -328,3 +328,14 @@ def test_counters_never_outgrow_the_store() -> None:
     assert [(row["input_octets"], row["input_base"], row["flags"]) for row in found] == [
         (most, most, ["counter_reset"])
     ]
+
+
+def test_a_speed_never_outgrows_the_store() -> None:
+    most = 2**63 - 1
+    found = one(*session(0, (300, 0, 0), (302, most, most)))
+    assert (found["input_rate"], found["output_rate"]) == (most, most)
+
+
+def test_a_speed_is_of_the_time_between_two_reports() -> None:
+    found = one(*session(0, (300, 300, 3000), (400, 1300, 3000)))
+    assert (found["input_rate"], found["output_rate"]) == (80, 0)
