@@ -122,8 +122,8 @@ async def outlook(scope: Scope, form: PlanForm, plan_id: str, limit: int) -> Out
     before = await get(scope, plan_id)
     await _check_change(scope, before, values)
     sessions = await scope.db.online.count({"search": plan_id}, limit=limit)
-    kept = values["keeps"] and any(before[name] != values[name] for name in KEPT)  # type: ignore[literal-required]
-    return Outlook(before, {**before, **values}, await account_count(scope, plan_id, limit), sessions, kept)
+    accounts = await account_count(scope, plan_id, limit)
+    return Outlook(before, {**before, **values}, accounts, sessions, _is_kept(before, values))
 
 
 async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None = None) -> Plan:
@@ -138,7 +138,7 @@ async def update(scope: Scope, plan_id: str, form: PlanForm, version: int | None
     values = await _values(scope, form)
     before = await get(scope, plan_id)
     await _check_change(scope, before, values)
-    if values["keeps"] and any(before[name] != values[name] for name in KEPT):  # type: ignore[literal-required]
+    if _is_kept(before, values):
         await _prepare(scope, before, values, version)
     else:
         gives_up = before["keeps"] and not values["keeps"]
@@ -330,6 +330,11 @@ async def _settle_some(scope: Scope, plan_ids: Sequence[str]) -> int:
             if not portion:
                 break
     return done
+
+
+def _is_kept(before: Plan, values: Mapping[str, Any]) -> bool:
+    """Whether accounts keep the tariff that changes."""
+    return values["keeps"] and any(before[name] != values[name] for name in KEPT)  # type: ignore[literal-required]
 
 
 async def _check_change(scope: Scope, plan: Plan, values: Mapping[str, Any]) -> None:

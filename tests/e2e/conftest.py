@@ -7,8 +7,10 @@ open_page  makes a page: `await open_page(width=390, language="en", theme="dark"
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from playwright.async_api import Browser, Page, async_playwright
 
 from saas.handlers.app import make_app, serve
 from saas.outbound import Mailer
+from saas.tenants import disconnects
+from saas.tenants.disconnects import Command, CommandResult
 from saas.tenants.scope import PlatformScope
 
 PLACES = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
@@ -30,6 +34,25 @@ _WATCH = """
 document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
 """
+
+Answer = Callable[[Command], CommandResult]
+
+
+@asynccontextmanager
+async def device(ps: PlatformScope, pool: str, answer: Answer) -> AsyncIterator[None]:
+    """A worker of the pool, whose devices answer each command so."""
+
+    async def work() -> None:
+        async for command in disconnects.commands(ps, pool):
+            await disconnects.answer(ps, command.id, answer(command))
+
+    worker = asyncio.create_task(work())
+    try:
+        yield
+    finally:
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
+
 
 OpenPage = Callable[..., Awaitable[Page]]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 from playwright.async_api import expect
 
-from saas.tenants import bulk_work, disconnects
-from saas.tenants.disconnects import CommandResult
+from saas.tenants import bulk_work
+from saas.tenants.disconnects import Command, CommandResult
 from saas.tenants.scope import PlatformScope
-from tests.e2e.conftest import OpenPage
+from tests.e2e.conftest import OpenPage, device
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
 from tests.handlers.usage import online
 from tests.world import Business, make_business, signed_in
@@ -20,23 +16,10 @@ from tests.world import Business, make_business, signed_in
 POOL = "kick-many"
 
 
-@asynccontextmanager
-async def engine(ps: PlatformScope) -> AsyncIterator[None]:
-    """A worker of the pool: one device accepts, the others do not answer."""
-
-    async def work() -> None:
-        async for command in disconnects.commands(ps, POOL):
-            accepted = command.session_id == "kick-0"
-            await disconnects.answer(
-                ps, command.id, CommandResult("ack" if accepted else "timeout", 1 if accepted else 3)
-            )
-
-    worker = asyncio.create_task(work())
-    try:
-        yield
-    finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+def answered(command: Command) -> CommandResult:
+    """One device accepts, the others do not answer."""
+    accepted = command.session_id == "kick-0"
+    return CommandResult("ack" if accepted else "timeout", 1 if accepted else 3)
 
 
 async def worked_off(ps: PlatformScope, business: Business) -> None:
@@ -66,7 +49,7 @@ async def test_all_that_match_are_forced_off(
     assert await page.evaluate(OVERFLOW) == 0
     await page.locator("main form.op-form button[type=submit]").click()
     await expect(page.locator("#progress")).to_be_visible()
-    async with engine(ps):
+    async with device(ps, POOL, answered):
         await worked_off(ps, business)
     await page.reload()
     await expect(page.locator("#progress")).to_contain_text("NAT")

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import pytest
 from playwright.async_api import Page, expect
 
-from saas.tenants import disconnects, sessions, watching
+from saas.tenants import sessions, watching
 from saas.tenants.disconnects import CommandResult
 from saas.tenants.scope import PlatformScope
-from tests.e2e.conftest import OpenPage
+from tests.e2e.conftest import OpenPage, device
 from tests.e2e.measure import Meter, faults
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
 from tests.handlers.usage import ended, online
@@ -46,20 +42,7 @@ def row(page: Page, session: sessions.Session) -> str:
     return f"#row-{session['_id']}"
 
 
-@asynccontextmanager
-async def device(ps: PlatformScope) -> AsyncIterator[None]:
-    """A worker of the pool, whose devices accept."""
-
-    async def work() -> None:
-        async for command in disconnects.commands(ps, POOL):
-            await disconnects.answer(ps, command.id, CommandResult("ack", 1, rtt_ms=8, address="203.0.113.7:3799"))
-
-    worker = asyncio.create_task(work())
-    try:
-        yield
-    finally:
-        worker.cancel()
-        await asyncio.gather(worker, return_exceptions=True)
+ACCEPTED = CommandResult("ack", 1, rtt_ms=8, address="203.0.113.7:3799")
 
 
 @pytest.mark.parametrize(("width", "lang"), [(1440, "en"), (1440, "zh"), (390, "en"), (390, "zh")])
@@ -113,7 +96,7 @@ async def test_two_clicks_force_a_user_off(
     page = await watch(open_page, ps, site, business, width, lang)
     meter = Meter(page)
     await meter.begin()
-    async with device(ps):
+    async with device(ps, POOL, lambda command: ACCEPTED):
         await page.locator(f"{row(page, session)} a[href$='/disconnect']").click()
         await page.locator("#dialog form button[type=submit]").click()
         await expect(page.locator("#dialog")).to_contain_text("203.0.113.7:3799")

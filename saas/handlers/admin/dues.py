@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from saas.handlers import charts, tariffs
 from saas.handlers.admin.accounts import shown
+from saas.handlers.admin.members import COLUMNS, counted
 from saas.handlers.admin.reports import Total
 from saas.handlers.columns import Column, Row
 from saas.handlers.forms import Choices
@@ -103,21 +104,14 @@ class Arrears(_Due):
     title = N_("Arrears")
     export = "arrears"
     sort = "balance"
-    columns = (
-        Column(N_("Member"), "login", link="/members/{_id}", role="title"),
-        Column(N_("Real name"), "name"),
-        Column(N_("Mobile"), "mobile"),
-        Column(N_("Balance"), "balance", "money", sort="balance"),
-        Column(N_("Accounts"), "accounts", "number"),
-    )
+    columns = COLUMNS
     empty = N_("Nobody is in arrears.")
     hint = N_("Whoever uses more than he has paid for is listed here.")
 
     async def rows(self, query: ListQuery) -> Page:
         """See members.listing; with the number of each one's accounts."""
         found = await members.listing(self.scope, replace(query, filters={"owes": "yes"}))
-        counts = await accounts.counts(self.scope, [row["_id"] for row in found.rows])
-        self.found = [row | {"accounts": counts.get(row["_id"], 0)} for row in found.rows]
+        self.found = await counted(self, found.rows)
         return Page(self.found, found.next)
 
     async def extra(self) -> Mapping[str, Any]:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saas.handlers.admin.accounts import BRIEF_COLUMNS, shown
 from saas.handlers.admin.ledger import BRIEF_ENTRIES
 from saas.handlers.base import Handler
+from saas.handlers.columns import Column, Row
 from saas.handlers.forms import FormPage
-from saas.handlers.lists import Column, Filter, ListPage
+from saas.handlers.lists import Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import accounts, ledger, members
 from saas.tenants.paging import ListQuery, Page
+
+COLUMNS = (
+    Column(N_("Member"), "login", link="/members/{_id}", role="title"),
+    Column(N_("Real name"), "name"),
+    Column(N_("Mobile"), "mobile"),
+    Column(N_("Balance"), "balance", "money", sort="balance"),
+    Column(N_("Accounts"), "accounts", "number"),
+)
 
 
 class Members(ListPage):
@@ -23,14 +32,7 @@ class Members(ListPage):
     title = N_("Members")
     search = N_("Member name, real name or mobile")
     export = "members"
-    columns = (
-        Column(N_("Member"), "login", link="/members/{_id}", role="title"),
-        Column(N_("Real name"), "name"),
-        Column(N_("Mobile"), "mobile"),
-        Column(N_("Balance"), "balance", "money", sort="balance"),
-        Column(N_("Accounts"), "accounts", "number"),
-        Column(N_("Since"), "created_at", "day", role="minor"),
-    )
+    columns = (*COLUMNS, Column(N_("Since"), "created_at", "day", role="minor"))
     orders = {"owes": "balance"}
     tabs = ((N_("In arrears"), {"owes": "yes", "sort": "balance"}),)
     filters = (Filter("owes", N_("Balance"), (("yes", N_("In arrears")),)),)
@@ -40,8 +42,13 @@ class Members(ListPage):
     async def rows(self, query: ListQuery) -> Page:
         """See members.listing; with the number of each one's accounts."""
         found = await members.listing(self.scope, query)
-        counts = await accounts.counts(self.scope, [row["_id"] for row in found.rows])
-        return Page([row | {"accounts": counts.get(row["_id"], 0)} for row in found.rows], found.next)
+        return Page(await counted(self, found.rows), found.next)
+
+
+async def counted(page: Handler, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Members with the number of each one's accounts."""
+    counts = await accounts.counts(page.scope, [row["_id"] for row in rows])
+    return [{**row, "accounts": counts.get(row["_id"], 0)} for row in rows]
 
 
 class Member(Handler):
