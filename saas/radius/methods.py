@@ -10,7 +10,8 @@ from hashlib import sha1
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
-from saas.radius.authenticators import Secret, hide_password, hide_salted, md5, salts, unhide_password
+from saas.radius import wire
+from saas.radius.authenticators import Secret, hide_password, hide_salted, salts, unhide_password
 from saas.radius.codec import (
     CHAP_CHALLENGE,
     CHAP_PASSWORD,
@@ -176,8 +177,7 @@ def mppe_attributes(packet: Packet, secret: Secret, nt_hash: bytes, answer: byte
 
 def chap_response(identifier: int, password: bytes, challenge: bytes) -> bytes:
     """MD5 of identifier, password and challenge (RFC 1994 section 4.1)."""
-    digest: bytes = md5(bytes((identifier,)) + password + challenge).digest()
-    return digest
+    return wire.digest(bytes((identifier,)) + password + challenge)
 
 
 def bare_name(username: bytes) -> bytes:
