@@ -247,6 +247,8 @@ class Auth:
 
     def _note(self, attempt: Attempt, reason: str, data: Mapping[str, Any]) -> None:
         request = attempt.request
+        if self._notes.full(request.nas.tenant_id):
+            return
         record = attempt.login.record if attempt.login else None
         self._notes.refused(
             Refusal(
