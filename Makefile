@@ -35,7 +35,7 @@ compile: setup ## compile the path of packets, which trebles its speed (needs a 
 
 mongo: .tools/bin/secantusd-rs ## build SecantusDB's Rust server for measuring at size (needs cargo and cmake; 5 to 15 minutes, once)
 
-.tools/bin/secantusd-rs: tools/mongo-version
+.tools/bin/secantusd-rs: tools/mongo-version tools/mongo_limit.py tools/mongo_limit.rs
 	@tools/setup.sh mongo
 	@touch $@
 

@@ -94,8 +94,12 @@ mongo)
     done
     if [ ${#missing[@]} != 0 ]; then install_debian "WiredTiger is built from C sources" "${missing[@]}"; fi
     say "SecantusDB's Rust server: secantus-mdb $version, with WiredTiger; cargo tells each crate that it compiles"
+    "$(find_python)" tools/mongo_limit.py "$version" .tools/mongo
     # It declares the newest Rust and compiles with 1.95: hence the override.
-    cargo install secantus-mdb --version "$version" --locked --ignore-rust-version --root .tools
+    cargo build --manifest-path .tools/mongo/secantus-mdb/Cargo.toml --release --bin secantusd-rs --ignore-rust-version
+    mkdir -p .tools/bin
+    mv .tools/mongo/secantus-mdb/target/release/secantusd-rs .tools/bin/
+    rm -rf .tools/mongo
     ;;
 *)
     fail "usage: tools/setup.sh python | node | vendor | debian | compile | mongo | bench"

@@ -1,8 +1,8 @@
 """The console of a data set's first tenant, read page by page by one reader.
 
-It fills in a session for each account, serves the console, says "ready", then answers each line on its input,
-"accounts 2.0", with a line of JSON: {"rate": pages a second, "p50", "p99": microseconds, "seconds", "count"}. The
-reader is part of the process: what it takes to fetch a page is measured with it.
+It fills in a session for each account, lets one account of a hundred end soon, serves the console, says "ready", then
+answers each line on its input, "accounts 2.0", with a line of JSON: {"rate": pages a second, "p50", "p99":
+microseconds, "seconds", "count"}. The reader is part of the process: what it takes to fetch a page is measured with it.
 """
 
 from __future__ import annotations
@@ -24,16 +24,18 @@ from saas.tenants import accounting, demo, login
 from saas.tenants.accounting import AcctEvent, Row
 from saas.tenants.platform import tenant_by_slug
 from saas.tenants.scope import SYSTEM, PlatformScope, Scope
+from saas.values import from_epoch
 
 _SLUG = "t0000"
 _PORTION = 1000  # sessions
 _STRIDE = 4001  # a prime: who comes next is found elsewhere
+_ALIKE = 100  # accounts whose names begin alike, and of which one ends soon
 _FAR = 99  # pages
 _DAY = 86_400
 
 
 async def fill(scope: Scope) -> int:
-    """A session that has ended for each account; how many there are."""
+    """A session that has ended for each account, and an end within days for some; how many accounts there are."""
     device = (await scope.db.nas.find({}, limit=1))[0]
     after, number, now = "", 0, time.time()
     there = await scope.db.sessions.one({}) is not None
@@ -44,6 +46,8 @@ async def fill(scope: Scope) -> int:
         if not there:
             made = [_session(scope, device["_id"], row, number + k, now) for k, row in enumerate(rows)]
             await scope.db.sessions.insert_many(made)
+            soon, ends = [row["_id"] for row in rows[::_ALIKE]], from_epoch(now + 3 * _DAY + number % _DAY)
+            await scope.db.accounts.update_many({"_id": {"$in": soon}}, {"$set": {"expires_at": ends}})
         after, number = rows[-1]["_id"], number + len(rows)
 
 
@@ -72,7 +76,8 @@ def _session(scope: Scope, nas_id: str, account: Row, number: int, now: float) -
 class Reader:
     """Somebody who is logged in and reads."""
 
-    def __init__(self, base: str, cookie: str, accounts: list[str]) -> None:
+    def __init__(self, base: str, cookie: str, accounts: list[str], number: int) -> None:
+        """`accounts`: the ids of some of `number`."""
         self._base, self._cookie, self._ids = base, cookie, accounts
         self._client = AsyncHTTPClient()
         self._numbers = count(1)
@@ -81,7 +86,7 @@ class Reader:
             "home": lambda: "",
             "accounts": lambda: "/accounts",
             "accounts_far": lambda: self._far["accounts"],
-            "accounts_found": lambda: f"/accounts?q=u{self._next() % 1000:03d}",
+            "accounts_found": lambda: f"/accounts?q=u{self._next() % (number // _ALIKE):04d}",
             "ending": lambda: "/accounts?status=normal&expires=week&sort=expires_at",
             "account": lambda: f"/accounts/{self._ids[self._next() % len(self._ids)]}",
             "sessions": lambda: "/sessions",
@@ -124,13 +129,13 @@ async def _answer(ps: PlatformScope) -> None:
     tenant = await tenant_by_slug(ps, _SLUG)
     assert tenant is not None
     scope = ps.enter(tenant, SYSTEM)
-    await fill(scope)
+    number = await fill(scope)
     form = login.LoginForm(login="datasets@example.com", password=demo.PASSWORD)
     cookie = await login.open_session(ps, await login.cloud(ps, form, "127.0.0.1"))
     server = serve(make_app(ps.services), "127.0.0.1", 0)
     port = next(iter(server._sockets.values())).getsockname()[1]
     some = await scope.db.accounts.find({}, limit=1000, fields=["_id"])
-    reader = Reader(f"http://127.0.0.1:{port}/t/{_SLUG}/admin", cookie, [row["_id"] for row in some])
+    reader = Reader(f"http://127.0.0.1:{port}/t/{_SLUG}/admin", cookie, [row["_id"] for row in some], number)
     await reader.prepare()
     print("ready", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
