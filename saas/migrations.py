@@ -242,6 +242,15 @@ def _found(row: Mapping[str, Any], *names: str) -> Update:
     return Update({"_id": row["_id"]}, {"$set": {"search": found_by(*names)}})
 
 
+async def more_parameters_begin(ps: PlatformScope) -> None:
+    """What was the same for all tenants is a parameter of each, and devices ask for passwords until one says so."""
+    fresh = {"stale_factor": 3, "keep_sessions": 0, "notice_hour": 9, "notice_interval": 0}
+    for name, value in fresh.items():
+        missing = {f"parameters.{name}": {"$exists": False}}
+        await ps.db.tenants.update_many(missing, {"$set": {f"parameters.{name}": value}})
+    await ps.db.nas.update_many({"user_check": {"$exists": False}}, {"$set": {"user_check": "password"}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -261,6 +270,7 @@ MIGRATIONS: Sequence[Migration] = (
     second_factor_begins,
     names_by_letters,
     beginnings_are_kept,
+    more_parameters_begin,
 )
 
 

@@ -26,6 +26,7 @@ from saas.tenants import (
     plans,
     pools,
     traces,
+    user_checks,
     webhooks,
 )
 
@@ -34,12 +35,16 @@ class AccountFields(lines.LineForm, accounts.QuickOpenForm):
     """What is set of an account, by whichever form."""
 
 
+class DeviceFields(user_checks.UserCheckForm, nas.NasForm):
+    """What is set of a device, by whichever form."""
+
+
 _FORMS: Mapping[str, type[BaseModel]] = {
     "account": AccountFields,
     "card": card_making.BatchForm,
     "group": operators.GroupForm,
     "member": members.MemberForm,
-    "nas": nas.NasForm,
+    "nas": DeviceFields,
     "notice_text": notices_texts.TextForm,
     "operator": operators.OperatorForm,
     "parameters": parameters.ParametersForm,
@@ -58,6 +63,7 @@ _TITLES: Mapping[str, str] = {
     "card": N_("Recharge card"),
     "closing_told_at": N_("Told of the closing"),
     "down_rate": N_("Download"),
+    "ended_before": N_("Ended before"),
     "error_cause": N_("Error-Cause"),
     "expires_at": N_("Expires"),
     "fingerprint": N_("Fingerprint"),
@@ -159,6 +165,8 @@ def value_text(reader: Reader, form: type[BaseModel], name: str, value: Any) -> 
     """A stored value of a form's field as the log prints it."""
     info = next(info for info in describe(form) if info.name == name)
     text = _text(reader, name, info, value)
+    if value == 0 and info.hints.get("zero"):
+        return text
     return f"{text} {reader(info.hints['unit'])}" if text and info.hints.get("unit") else text
 
 
@@ -174,6 +182,8 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return reader(N_("yes") if value else N_("no"))
+    if value == 0 and info and info.hints.get("zero"):
+        return reader(info.hints["zero"])
     if isinstance(value, datetime):
         return reader.moment(value)
     if isinstance(value, list) and info and info.widget == "permissions":

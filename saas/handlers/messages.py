@@ -15,6 +15,7 @@ FIELD: Mapping[str, str] = {
     "too_long": N_("Too long: at most {max_length} characters."),
     "too_big": N_("This file is too big."),
     "too_short": N_("Too short: at least {min_length} characters."),
+    "kept_too_short": N_("At least 180 days, or 0 for ever."),
     "not_a_number": N_("Please enter a number."),
     "too_many_decimals": N_("At most two decimals."),
     "too_small": N_("Too small: at least {minimum}."),

@@ -44,6 +44,7 @@ SCHEDULED = {
     "proof": N_("Prove that every balance is the sum of its entries"),
     "quota_used": N_("Tell whose quota is used up, or nearly"),
     "renewals": N_("Renew from the balance"),
+    "retention": N_("Remove session details that were kept long enough"),
 }
 ENGINE_COLUMNS = (
     Column(N_("Worker"), "worker", role="title"),
@@ -165,4 +166,6 @@ def schedule_rows(reader: Reader, summaries: Sequence[Summary]) -> list[dict[str
 def _when(reader: Reader, schedule: Schedule | None) -> str:
     if isinstance(schedule, Every):
         return reader(N_("every {n} min"), n=schedule.minutes)
+    if schedule and schedule.hour:
+        return reader(N_("daily at the tenant's hour of notices"))
     return reader(N_("daily at {time}"), time=schedule.at.strftime("%H:%M")) if schedule else ""

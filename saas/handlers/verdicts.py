@@ -75,7 +75,7 @@ _FAILED: Mapping[str, tuple[str, str]] = {
     ),
     "concurrency": (
         N_("Online already: {sessions} of {limit} sessions are in use, another device is refused."),
-        N_("Force a session off, if it is not wanted; a dead one is freed by itself after three missed updates."),
+        N_("Force a session off, if it is not wanted; a dead one is freed by itself after some missed updates."),
     ),
 }
 # at_end -> what becomes of a log-in after the end

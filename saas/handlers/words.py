@@ -58,7 +58,7 @@ STOP_SOURCES: Mapping[str, str] = {
     "stop": N_("The device reported the end"),
     "on": N_("The device reported that it has started"),
     "off": N_("The device reported that it goes down"),
-    "stale": N_("Three updates were missed, so it was taken for lost"),
+    "stale": N_("Its updates were missed for too long, so it was taken for lost"),
     "clear": N_("An operator cleared the device's rows"),
     "disconnect": N_("Asked to end it, the device knew of no such session"),
     "reused": N_("The device began another session under the same id"),

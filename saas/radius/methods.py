@@ -73,6 +73,7 @@ _PAP: Final = Proof("pap", True)
 _WRONG_PAP: Final = Proof("pap", False)
 _GARBLED_PAP: Final = Proof("pap", False, garbled=True)
 _CHAP: Final = Proof("chap", True)
+_WAIVABLE: Final = ("pap", "chap", "")
 _WRONG_CHAP: Final = Proof("chap", False)
 
 
@@ -93,6 +94,13 @@ def check(packet: Packet, secret: Secret, password: bytes | None, nt_hash: bytes
     if CHAP_PASSWORD in packet.first:
         return _chap(packet, password)
     return Proof("", False)
+
+
+def waived(proof: Proof) -> Proof:
+    """What counts at a device that asks for no password: any, or none at all. Where the server must prove that it knows
+    the password, or keys follow from it (MS-CHAP, EAP), nothing can be waived.
+    """
+    return proof._replace(right=True) if proof.method in _WAIVABLE and not proof.garbled else proof
 
 
 def error(packet: Packet, code: int, message: str) -> bytes:

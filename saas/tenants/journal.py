@@ -12,8 +12,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import NamedTuple
 
 import orjson
@@ -63,11 +64,16 @@ class Group(NamedTuple):
     error: str = ""
 
 
-async def record(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> None:
-    """Make events durable in one write; only then may they be answered. Unavailable when no store takes them."""
+async def record(
+    ps: PlatformScope, pool: str, events: Sequence[AcctEvent], silences: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """Make events durable in one write; only then may they be answered. Unavailable when no store takes them.
+
+    `silences` as in slots.track.
+    """
     if not events:
         return
-    await asyncio.gather(_record(ps, pool, events), _count(ps, pool, events))
+    await asyncio.gather(_record(ps, pool, events), _count(ps, pool, events, silences))
 
 
 async def _record(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> None:
@@ -81,10 +87,10 @@ async def _record(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> 
         await _fall_back(ps, pool, events[0].received, data)
 
 
-async def _count(ps: PlatformScope, pool: str, events: Sequence[AcctEvent]) -> None:
+async def _count(ps: PlatformScope, pool: str, events: Sequence[AcctEvent], silences: Mapping[str, int]) -> None:
     """The events are durable whatever becomes of the slots."""
     try:
-        await slots.track(ps, events)
+        await slots.track(ps, events, silences)
     except Exception:
         log.exception("pool %s: sessions are recorded but not counted", pool)
 

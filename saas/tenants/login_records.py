@@ -12,6 +12,7 @@ from saas import security
 from saas.errors import Conflict
 from saas.tenants import attributes, plans, quotas
 from saas.tenants.access import LoginRecord
+from saas.tenants.accounting import stale_after
 from saas.tenants.accounts import Account
 from saas.tenants.billing import METERED, affords
 from saas.tenants.plans import Plan
@@ -73,6 +74,7 @@ def make(
         static_ip=account["static_ip"],
         interim_interval=parameters["interim_interval"],
         max_session_time=parameters["max_session_time"],
+        stale_after=stale_after(parameters),
         **_left(account, plan, balance),
         counted=plan["counted"],
         window=window_of(plan, parameters["timezone"]),

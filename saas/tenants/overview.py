@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from saas.store import Filter, Table
 from saas.tenants import accounts, engines, platform, sessions, sums
+from saas.tenants.accounting import stale_after
 from saas.tenants.schedules import Occasion
 from saas.tenants.scope import Scope
 from saas.values import first_id, from_epoch, new_id, utcnow
@@ -218,7 +219,7 @@ async def _refused(scope: Scope, midnight: datetime) -> dict[str, int]:
 async def _silent(scope: Scope, now: datetime) -> list[tuple[str, str, float]]:
     rows = await scope.db.nas.find({"status": "active"}, sort=[("name", 1)], limit=_DEVICES, fields=["name"])
     stats = await engines.device_stats(scope, [row["_id"] for row in rows])
-    patience = max(_QUIET, timedelta(seconds=3 * scope.tenant["parameters"]["interim_interval"]))
+    patience = max(_QUIET, timedelta(seconds=stale_after(scope.tenant["parameters"])))
     last: Mapping[str, float] = {nas_id: each.last_at for nas_id, each in stats.items() if each.last_at}
     quiet = [(row["_id"], row["name"], last[row["_id"]]) for row in rows if row["_id"] in last]
     return [device for device in quiet if from_epoch(device[2]) < now - patience]

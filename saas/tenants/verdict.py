@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from saas.tenants import accounts, login_records, plans, refusals, sessions, slots
+from saas.tenants import accounts, login_records, plans, refusals, sessions, slots, user_checks
 from saas.tenants.access import Decision, LoginRequest, decide
 from saas.tenants.accounts import Account
 from saas.tenants.plans import Plan
@@ -16,13 +16,17 @@ from saas.values import utcnow
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision on a login at this moment, its password untested; open sessions and last refusals, newest first."""
+    """The decision on a login at this moment, its password untested; open sessions and last refusals, newest first.
+
+    `unchecked`: the devices at which it gets in whatever its password, by name.
+    """
 
     account: Account
     plan: Plan
     decision: Decision
     open: list[Session]
     refusals: list[RefusalRow]
+    unchecked: list[str]
 
 
 async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> Verdict:
@@ -47,7 +51,12 @@ async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> V
     )
     member = await scope.db.members.get(account["member_id"])
     record = login_records.make(account, plan, scope.tenant, member["balance"])
-    return Verdict(account, plan, decide(request, record), online, refused)
+    unchecked = [
+        row["name"]
+        for row in await user_checks.open_ones(scope)
+        if not plan["nas_ids"] or row["_id"] in plan["nas_ids"]
+    ]
+    return Verdict(account, plan, decide(request, record), online, refused, unchecked)
 
 
 def _line(refusal: RefusalRow) -> tuple[str | None, bytes | None]:

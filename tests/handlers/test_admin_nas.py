@@ -175,6 +175,30 @@ async def test_a_device_is_disabled_and_enabled(owner: Browser, admin: str, scop
         assert (await owner.get(f"{url}/{verb}")).code == 405
 
 
+async def test_what_a_device_checks_is_lessened_by_typing_its_name(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await device(scope, "Lobby")
+    url = f"{admin}/nas/{row['_id']}"
+    shown = text(await owner.get(url, Accept_Language="en"))
+    assert "Account and password" in shown and "asks for no password" not in shown
+    form = text(await owner.get(f"{url}/user-check", Accept_Language="en"))
+    assert "need the right password whatever is chosen" in form and "Nothing: anybody gets in" in form
+    for values in ({"user_check": "none"}, {"user_check": "account", "confirm": "lobby"}):
+        answer = await owner.post(f"{url}/user-check", values)
+        assert answer.code == 422 and told(text(answer), "confirm")
+    assert (await nas.get(scope, row["_id"]))["user_check"] == "password"
+    for value, warning in (("none", "without an account"), ("account", "with any password")):
+        answer = await owner.post(f"{url}/user-check", {"user_check": value, "confirm": "Lobby"})
+        assert answer.headers["Location"] == url
+        shown = text(await owner.get(url, Accept_Language="en"))
+        assert "It asks for no password." in shown and warning in shown
+    assert (await owner.post(f"{url}/user-check", {"user_check": "password"})).code == 303
+    assert "asks for no password" not in text(await owner.get(url, Accept_Language="en"))
+    assert (await owner.post(f"{url}/user-check", {"user_check": "maybe", "confirm": "Lobby"})).code == 422
+    (logged, *_) = await scope.db.audit.find({"action": "nas.user_check", "target": row["_id"]})
+    page = text(await owner.get(f"{admin}/log/{logged['_id']}", Accept_Language="en"))
+    assert "Changed what a device checks of a log-in" in page and "Account only, any password" in page
+
+
 async def test_a_device_is_deleted_by_typing_its_name(owner: Browser, admin: str, scope: Scope) -> None:
     row = await device(scope, "Doomed")
     url = f"{admin}/nas/{row['_id']}/delete"

@@ -125,7 +125,7 @@ async def test_outside_the_hours_the_verdict_says_when(web: str, ps: PlatformSco
 
 async def test_at_the_limit_the_verdict_says_who_gives_way(web: str, ps: PlatformScope) -> None:
     business, browser, path = await fresh(ps, web, over_limit="kick_oldest")
-    counted = slots.Counted(business.id, business.account["_id"], 1, 300)
+    counted = slots.Counted(business.id, business.account["_id"], 1, 960)
     wish = slots.SlotRequest(counted, "token", business.nas["_id"], "phone")
     await slots.reserve(ps, [wish])
     page = text(await browser.get(path, **EN))

@@ -16,13 +16,14 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import DROPS
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import adoption, device_types, engines, findings, nas, nas_config, plans
+from saas.tenants import adoption, device_types, engines, findings, nas, nas_config, plans, user_checks
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 from saas.values import from_epoch
 
 MODES = labels(nas.NasForm, "mode")
 POLICIES = labels(nas.NasForm, "message_authenticator")
+CHECKS = labels(user_checks.UserCheckForm, "user_check")
 STATES = {"active": N_("Active"), "disabled": N_("Disabled")}
 MASK = "•" * 12
 
@@ -42,6 +43,7 @@ class NasList(ListPage):
         Column(N_("NAS identifier"), "identifier", "code"),
         Column(N_("Address"), known_by),
         Column(N_("Authentication mode"), "mode", words=MODES, role="minor"),
+        Column(N_("User check"), "user_check", words=CHECKS, role="minor"),
         Column(N_("Last good packet"), "last_at", "moment"),
         Column(N_("State"), "status", "status", words=STATES),
     )
@@ -111,6 +113,7 @@ class NasDetail(Handler):
             kind=device_types.device_type(device["vendor"]),
             modes=MODES,
             policies=POLICIES,
+            checks=CHECKS,
             states=STATES,
             plans=await plans.bound_to(self.scope, device["_id"]),
             secret=secret,
