@@ -148,6 +148,7 @@ ACTIONS: Mapping[str, str] = {
     "trace.start": N_("Began to trace packets"),
     "trace.stop": N_("Stopped tracing packets"),
     "webhook.rotate": N_("Made a new secret of the webhook"),
+    "webhook.secret": N_("Looked at the secret of the webhook"),
     "webhook.switch_off": N_("Switched off the webhook"),
     "webhook.switch_on": N_("Switched the webhook on again"),
     "webhook.update": N_("Changed the webhook"),

@@ -16,7 +16,7 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import DROPS
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import adoption, device_types, engines, findings, nas, nas_config, plans
+from saas.tenants import adoption, config_text, device_types, engines, findings, nas, nas_config, plans
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 from saas.values import from_epoch
@@ -68,18 +68,18 @@ class Config:
 
     vendor: str
     title: str
-    snippets: list[nas_config.Snippet]
+    snippets: list[config_text.Snippet]
     warnings: list[str]
 
 
-async def engine_facts(scope: Scope) -> nas_config.EngineFacts | None:
+async def engine_facts(scope: Scope) -> config_text.EngineFacts | None:
     """Where this tenant's devices send to; None while no engine runs."""
     running = [report for report in await engines.listing(scope) if report.state == "running"]
     if not running:
         return None
     interval = scope.tenant["parameters"]["interim_interval"]
     first = running[0]
-    return nas_config.EngineFacts(first.host, first.auth_port, first.acct_port, interval, first.radsec_port)
+    return config_text.EngineFacts(first.host, first.auth_port, first.acct_port, interval, first.radsec_port)
 
 
 async def configs(scope: Scope, device: nas.Nas, secret: str) -> list[Config]:
