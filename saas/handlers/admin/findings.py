@@ -26,7 +26,7 @@ class Adopt(Handler):
     async def post(self, id: str) -> None:
         """Let the device be known by it."""
         device = await nas.get(self.scope, id)
-        await findings.adopt(self.ps, self.scope, device, self.query("unknown"), self.address)
+        await findings.adopt(self.ps, self.scope, device, self.query("unknown"), self.address, self.query("address"))
         self.done(self.url("/nas/{id}", id=id), N_("The device is known by it now. Wait for its next packet."))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from saas.errors import Invalid, Limit
 from saas.handlers.base import Handler
 from saas.handlers.certificates import Issued, card
 from saas.handlers.columns import Column, Row
@@ -122,9 +123,25 @@ class NasDetail(Handler):
 
 
 async def finding_of(page: Handler, device: nas.Nas) -> dict[str, Any]:
-    """What the part of the page that tells what came of the device shows."""
-    finding = await findings.of_device(page.ps, page.scope, device, page.address)
-    return {"finding": finding, "last_at": _last(finding.stats), "drops": DROPS, "known_by": adoption.known_by}
+    """What the part of the page that tells what came of the device shows. `typed` is where it may send from besides."""
+    where, typed = Bound(findings.WhereForm), ""
+    try:
+        typed = where.parse({"address": [page.query("address")]}).address
+        finding = await findings.of_device(page.ps, page.scope, device, page.address, typed)
+    except (Invalid, Limit) as error:
+        where.fail(error)
+        typed = ""
+        finding = await findings.of_device(page.ps, page.scope, device, page.address)
+    return {
+        "finding": finding,
+        "last_at": _last(finding.stats),
+        "drops": DROPS,
+        "known_by": adoption.known_by,
+        "where": where,
+        "typed": {"address": typed} if typed else {},
+        "alone": await adoption.owns(page.ps, page.scope, page.scope.tenant["pool"]),
+        "address": page.address,
+    }
 
 
 class NasSecret(NasDetail):
