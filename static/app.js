@@ -186,6 +186,22 @@
     if (event.key === "Escape") document.querySelectorAll("details.op-menu[open]").forEach((menu) => (menu.open = false));
   });
   document.addEventListener("toast", (event) => toast(event.detail.level, event.detail.text));
+  let opener = ""; // the address of the link that led to the dialog
+  function open(dialog) {
+    opener = document.activeElement.getAttribute("href");
+    dialog.ariaLabel = dialog.querySelector("h1")?.textContent ?? "";
+    dialog.showModal();
+  }
+
+  // The browser gives the focus back to the link, unless that was drawn anew meanwhile, or its menu has closed.
+  function leave(dialog) {
+    dialog.replaceChildren();
+    if (document.activeElement !== document.body) return;
+    const link = [...document.querySelectorAll("[data-dialog]")].find((each) => each.getAttribute("href") === opener);
+    const part = link?.checkVisibility() ? link : link?.closest("details")?.querySelector("summary");
+    (part ?? document.getElementById("content"))?.focus({ preventScroll: true });
+  }
+
   let held = ""; // the part that is drawn anew, where the keyboard is in it
   document.addEventListener("htmx:before:swap", ({ detail: { ctx: { target } } }) => {
     held = target instanceof Element && target.contains(document.activeElement) ? target.id : "";
@@ -202,7 +218,7 @@
     const target = event.detail.ctx.target;
     if (!(target instanceof Element)) return;
     const shown = target.isConnected ? target : document.body;
-    if (shown.id === "dialog" && !shown.open && shown.childElementCount) shown.showModal();
+    if (shown.id === "dialog" && !shown.open && shown.childElementCount) open(shown);
     stay();
     document.querySelectorAll("#toasts > *:not([data-seen])").forEach((entry) => {
       entry.dataset.seen = "";
@@ -220,7 +236,7 @@
   document.addEventListener("htmx:error", (event) => {
     if (event.detail.ctx && !event.detail.ctx.response) toast("danger", document.body.dataset.failed);
   });
-  document.addEventListener("close", (event) => event.target.id === "dialog" && event.target.replaceChildren(), true);
+  document.addEventListener("close", (event) => event.target.id === "dialog" && leave(event.target), true);
   window.addEventListener("pagehide", () => document.querySelectorAll("[data-secret]").forEach((shown) => shown.replaceChildren()));
   window.addEventListener("pageshow", (event) => {
     document.querySelectorAll(".busy").forEach((form) => form.classList.remove("busy"));

@@ -117,7 +117,7 @@ class EditText(FormPage):
         kind, language = notices_texts.place(self.part("id"))
         row = await notices_texts.own(self.scope, kind, language)
         text = await notices_texts.current(self.scope, kind, language)
-        return {"subject": text.subject, "text": text.text} | ({"version": row["version"]} if row else {})
+        return {"subject": text.subject, "text": text.text, "version": row["version"] if row else 0}
 
     async def extra(self) -> Mapping[str, Any]:
         """What it is for, and what it can name."""
