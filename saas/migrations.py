@@ -12,7 +12,7 @@ from typing import Any
 
 from saas import pinyin
 from saas.i18n import LANGUAGES, Reader
-from saas.permissions import PRESETS
+from saas.permissions import ALL, PRESETS
 from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
 from saas.tenants.members import found_by, name_keys
@@ -242,6 +242,13 @@ def _found(row: Mapping[str, Any], *names: str) -> Update:
     return Update({"_id": row["_id"]}, {"$set": {"search": found_by(*names)}})
 
 
+async def groups_know_permissions(ps: PlatformScope) -> None:
+    """Groups of before are taken to know what there is now; what later versions bring is new to them."""
+    fresh = {"permissions_known": {"$exists": False}}
+    await ps.db.groups.update_many({**fresh, "preset": ""}, {"$set": {"permissions_known": sorted(ALL)}})
+    await ps.db.groups.update_many(fresh, {"$set": {"permissions_known": []}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -261,6 +268,7 @@ MIGRATIONS: Sequence[Migration] = (
     second_factor_begins,
     names_by_letters,
     beginnings_are_kept,
+    groups_know_permissions,
 )
 
 

@@ -1,4 +1,4 @@
-"""The only door to PDF: papers of one kind, on A4 or on a slip of 80 mm, with the glyphs that they need embedded.
+"""The only door to PDF: papers of one kind, on A4 or on a slip of 80 or 58 mm, with the glyphs that they need embedded.
 
 The same paper makes the same octets. Drawing takes ten milliseconds or more: call it in a thread.
 """
@@ -23,11 +23,12 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
-Size = Literal["a4", "slip"]
+Size = Literal["a4", "slip", "slip58"]
 _FONTS = Path(__file__).resolve().parents[1] / "static" / "vendor"
 _REGULAR, _BOLD = "NotoSansSC_400Regular", "NotoSansSC_700Bold"
 _GRAY, _RULE = HexColor("#5b6472"), HexColor("#c9ced6")
-_MARGIN, _SLIP, _SLIP_MARGIN = 18 * mm, 80 * mm, 4 * mm
+_MARGIN = 18 * mm
+_SLIPS = {"slip": (80 * mm, 4 * mm), "slip58": (58 * mm, 5 * mm)}  # as wide, and with the margin that printers leave
 _drawing = threading.Lock()  # a font collects the glyphs of one paper at a time
 
 
@@ -55,7 +56,7 @@ def draw(paper: Paper, size: Size) -> bytes:
     """The PDF of a paper: on as many A4 pages as it takes, or on a slip as long as it takes."""
     with _drawing:
         _fonts()
-        return _a4(paper) if size == "a4" else _slip(paper)
+        return _a4(paper) if size == "a4" else _slip(paper, *_SLIPS[size])
 
 
 def _a4(paper: Paper) -> bytes:
@@ -76,8 +77,8 @@ def _a4(paper: Paper) -> bytes:
     return _built(paper, story, A4, _MARGIN)
 
 
-def _slip(paper: Paper) -> bytes:
-    width = _SLIP - 2 * _SLIP_MARGIN
+def _slip(paper: Paper, whole: float, margin: float) -> bytes:
+    width = whole - 2 * margin
     name, *rest = paper.issuer
     story: list[Any] = [
         *_logo(paper, width, 16 * mm, "CENTER"),
@@ -96,8 +97,8 @@ def _slip(paper: Paper) -> bytes:
     story += [_pairs(paper.totals, width, 10, strong=True), Spacer(0, 2 * mm)]
     story += [*_optional(paper.words, _style(8.5)), Spacer(0, 3 * mm)]
     story += _optional(paper.footer, _style(8, color=_GRAY, align=TA_CENTER))
-    height = sum(part.wrap(width, 10_000 * mm)[1] for part in story) + 2 * _SLIP_MARGIN + 1 * mm
-    return _built(paper, story, (_SLIP, max(height, _SLIP)), _SLIP_MARGIN)
+    height = sum(part.wrap(width, 10_000 * mm)[1] for part in story) + 2 * margin + 1 * mm
+    return _built(paper, story, (whole, max(height, whole)), margin)
 
 
 def _built(paper: Paper, story: list[Any], size: tuple[float, float], margin: float) -> bytes:

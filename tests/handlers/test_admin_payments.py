@@ -134,7 +134,7 @@ async def test_a_receipt_is_issued_once_and_printed_as_it_was(desk: tuple[Busine
 async def test_papers_come_in_both_languages_and_sizes(desk: tuple[Business, Browser, str]) -> None:
     business, browser, base = desk
     path = (await browser.post(f"{base}/payments/{(await opening(business))['_id']}/invoice")).headers["Location"]
-    for size, mm in (("a4", 210), ("slip", 80)):
+    for size, mm in (("a4", 210), ("slip", 80), ("slip58", 58)):
         for language, title in (("zh", "账单"), ("en", "Invoice")):
             pdf = (await browser.get(f"{path}/pdf?size={size}&language={language}")).body
             read = words(pdf)
@@ -186,7 +186,7 @@ def test_long_texts_markup_and_rare_characters_are_printed() -> None:
     paper = pdf.Paper(
         "收据", "R1", ["堃昇喆 & Co"], None, [("会员", "赟")], ["项目", "金额"], lines, [("合计", "¥1")], "", "x"
     )
-    for size in ("a4", "slip"):
+    for size in ("a4", "slip", "slip58"):
         drawn = pdf.draw(paper, size)  # type: ignore[arg-type]
         assert (len(pypdfium2.PdfDocument(drawn)) > 1) == (size == "a4")
         read = words(drawn)

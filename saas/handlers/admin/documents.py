@@ -23,7 +23,7 @@ PAPER_COLUMNS = (
     Column(N_("Amount"), "total", "money"),
     Column(N_("Issued at"), "issued_at", "moment"),
 )
-SIZES: dict[pdf.Size, str] = {"a4": N_("A4"), "slip": N_("Slip, 80 mm")}
+SIZES: dict[pdf.Size, str] = {"a4": N_("A4"), "slip": N_("Slip, 80 mm"), "slip58": N_("Slip, 58 mm")}
 
 
 class Documents(ListPage):
@@ -83,7 +83,7 @@ class Pdf(Handler):
     """The PDF."""
 
     async def get(self, id: str) -> None:
-        """``?size=a4|slip&language=zh|en``; the member's language where none is asked for."""
+        """``?size=a4|slip|slip58&language=zh|en``; the member's language where none is asked for."""
         found = await documents.get(self.scope, id)
         asked, language = self.query("size", "a4"), self.query("language", found["language"])
         size = next((known for known in SIZES if known == asked), None)
