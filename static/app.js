@@ -23,7 +23,7 @@
 
   function expire(entry) {
     const leave = () => {
-      if (entry.matches(":hover")) return void setTimeout(leave, 1000);
+      if (entry.matches(":hover, :focus-within")) return void setTimeout(leave, 1000);
       entry.classList.add("leaving");
       setTimeout(() => entry.remove(), 300);
     };
