@@ -107,6 +107,7 @@ ACTIONS: Mapping[str, str] = {
     "nas.delete": N_("Deleted a device"),
     "nas.disable": N_("Disabled a device"),
     "nas.enable": N_("Enabled a device"),
+    "nas.probe": N_("Tested whether a device can be told to end sessions"),
     "nas.secret": N_("Looked at a shared secret"),
     "nas.update": N_("Changed a device"),
     "notice.resend": N_("Sent a notice again"),

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from saas.tenants import engines, nas, plans, platform
+from saas.tenants.disconnects import CommandResult
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import new_id, utcnow
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse, told
 from tests.handlers.people import new_system
+from tests.tenants.test_probes import Worker
 from tests.world import NAS_SECRET, World
 
 NEW = {"name": "North gate", "vendor": "mikrotik"}
@@ -236,3 +238,25 @@ async def test_a_secret_of_any_signs_is_shown_as_it_is(owner: Browser, admin: st
     await scope.db.nas.update(row["_id"], {"$set": {"sealed_secret": scope.seal(HTML)}})
     part = text(await owner.post(f"{admin}/nas/{row['_id']}/secret", HX_Request="true"))
     assert HTML not in part and "&lt;script&gt;alert(1)&lt;/script&gt;" in part
+
+
+async def test_forcing_off_is_tried_out(web: str, ps: PlatformScope) -> None:
+    """Whatever comes of it is said in words; a type that cannot be told says so at once."""
+    empty, owner = await new_system(web, ps, pool=new_id("pool"))
+    row = await device(empty, "Probed")
+    place = f"/t/{empty.tenant['slug']}/admin/nas/{row['_id']}"
+    page = text(await owner.get(place, Accept_Language="en"))
+    assert "nobody is thrown off" in page and f"{place}/probe" in page
+    for answer, words in (
+        (CommandResult("nak", 1, 503, 12, "192.0.2.9:3799"), "forcing off works"),
+        (CommandResult("nak", 1, 403, 12, "192.0.2.9:3799"), "it is not the one meant"),
+        (CommandResult("unreachable", 0), "address is not known"),
+    ):
+        async with Worker(ps, empty.tenant["pool"], answer):
+            part = text(await owner.post(f"{place}/probe", HX_Request="true", Accept_Language="en"))
+        assert words in part and "<html" not in part, words
+        assert ("Answered after 12 ms by 192.0.2.9:3799" in part) == (answer.rtt_ms is not None)
+    assert "Tested whether" in text(await owner.get(place.split("/nas/")[0] + "/log", Accept_Language="en"))
+    await nas.update(empty, row["_id"], nas.NasForm(name="Probed", vendor="openvpn"))
+    page = text(await owner.get(place, Accept_Language="en"))
+    assert "ends no session" in page and f"{place}/probe" not in page
