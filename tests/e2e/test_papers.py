@@ -37,7 +37,7 @@ async def test_totals_follow_the_filter(open_page: OpenPage, site: str, shop: Bu
     page = await open_page(language="en")
     await enter(page, site, token)
     await page.goto(f"/t/{shop.slug}/admin/payments")
-    await expect(page.locator("#totals .op-stat-value")).to_have_text(["¥30.00", "¥25.00"])
+    await expect(page.locator("#totals .op-stat-value")).to_have_text(["¥55.00", "¥30.00", "¥25.00"])
     await page.select_option("[name=method]", "wechat")
     await expect(page.locator("#totals .op-stat-value")).to_have_text(["¥25.00"])
     await expect(page.locator("#list tbody tr")).to_have_count(1)

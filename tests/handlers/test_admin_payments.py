@@ -78,6 +78,18 @@ async def test_payments_are_listed_with_price_discount_and_what_was_paid(desk: t
     assert "Nothing matches" in text(await browser.get(f"{base}/payments?actor=nobody", **EN))
 
 
+async def test_totals_come_in_the_order_of_the_desk_with_what_is_left(desk: tuple[Business, Browser, str]) -> None:
+    """The opening in cash, then more by other ways; money that went back is red, also where no way was kept."""
+    business, browser, base = desk
+    own = {"member_id": business.account["member_id"]}
+    for key, amount, method in (("t", 99900, "transfer"), ("a", 500, "alipay"), ("w", 700, "wechat")):
+        await ledger.post(business.scope, "payment", amount, key=key, method=method, **own)
+    await ledger.post(business.scope, "refund", -200000, key="r", **own)
+    totals = text(await browser.get(f"{base}/payments", **EN)).partition('id="totals"')[2].partition('id="list"')[0]
+    assert re.findall(r"-?¥[\d,.]+", totals) == ["-¥959.00", "¥30.00", "¥7.00", "¥5.00", "¥999.00", "-¥2,000.00"]
+    assert totals.count("op-negative") == 2 and "entries: 5" in totals
+
+
 async def test_an_entry_shows_its_whole_purchase(desk: tuple[Business, Browser, str]) -> None:
     business, browser, base = desk
     charge = await opening(business, "charge")
