@@ -47,19 +47,25 @@ class WhereForm(Form):
 async def of_device(ps: PlatformScope, scope: Scope, device: nas.Nas, browser: str, typed: str = "") -> Finding:
     """The finding of now. `browser`: where the operator's request comes from; `typed`: see adoption.unknown, Limit."""
     stats = (await engines.device_stats(scope, [device["_id"]])).get(device["_id"])
-    if stats is None or not (stats.last_at or stats.dropped):
+    kind, reason = brief(stats)
+    if kind == "nothing":
         knocks = await _knocks(ps, scope, device, browser, typed)
         return Finding("unknown", stats, knocked=knocks[0]) if knocks else Finding("nothing", stats)
+    if kind == "works" and stats and not stats.accepted and await _last_refusal(scope, device["_id"]) == "method":
+        return Finding("method", stats)
+    return Finding(kind, stats, reason)
+
+
+def brief(stats: engines.DeviceStats | None) -> tuple[Kind, str]:
+    """The finding as far as counts tell it, and the reason where packets are dropped."""
+    if stats is None or not (stats.last_at or stats.dropped):
+        return "nothing", ""
     unproven = _UNPROVEN.get(stats.last_drop)
     if unproven == "unsigned" and stats.last_at:
         unproven = None  # it has proven itself: whoever else uses its name is no reason to ask for less
     if unproven and stats.dropped_at >= stats.last_at:
-        return Finding(unproven, stats, stats.last_drop)
-    if not stats.last_at:
-        return Finding("dropped", stats, stats.last_drop)
-    if not stats.accepted and await _last_refusal(scope, device["_id"]) == "method":
-        return Finding("method", stats)
-    return Finding("works", stats)
+        return unproven, stats.last_drop
+    return ("works", "") if stats.last_at else ("dropped", stats.last_drop)
 
 
 async def adopt(

@@ -87,6 +87,27 @@ async def test_the_list_shows_searches_and_filters(owner: Browser, admin: str, s
     assert text(await owner.get(f"{admin}/nas?format=csv&q=List")).count("\r\n") == 3
 
 
+async def test_the_list_says_which_device_is_in_trouble(owner: Browser, admin: str, scope: Scope, ps: Any) -> None:
+    now = time.time()
+    seen = {
+        "Works": (0.0, now, {}),
+        "Silent": (0.0, now - 86400, {}),
+        "Wrong shared secret": (now, now - 60, {"bad_authenticator": 3}),
+        "No Message-Authenticator": (now, 0.0, {"missing_message_authenticator": 1}),
+        "Packets dropped": (now, 0.0, {"bad_attribute": 1}),
+    }
+    for word, (dropped_at, last_at, dropped) in seen.items():
+        row = await device(scope, f"Trouble {word}")
+        facts = {"dropped": dropped, "dropped_at": dropped_at, "last_drop": next(iter(dropped), "")}
+        await heartbeat(ps, engines.DeviceCount(scope.tenant_id, row["_id"], last_at, **facts))
+    await device(scope, "Trouble No packet yet")
+    exported = text(await owner.get(f"{admin}/nas?q=Trouble&format=csv", Accept_Language="en")).splitlines()[1:]
+    assert len(exported) == 6
+    for line in exported:
+        assert f",{line.split(',')[0].removeprefix('Trouble ')}," in line, line
+    assert "op-badge op-red" in text(await owner.get(f"{admin}/nas?q=Trouble"))
+
+
 async def test_an_empty_list_says_what_to_do_first(web: str, ps: PlatformScope) -> None:
     empty, owner = await new_system(web, ps)
     page = text(await owner.get(f"/t/{empty.tenant['slug']}/admin/nas", Accept_Language="en"))

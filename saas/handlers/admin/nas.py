@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saas.errors import Invalid, Limit
+from saas.handlers import messages
 from saas.handlers.base import Handler
 from saas.handlers.certificates import Issued, card
 from saas.handlers.columns import Column, Row
@@ -17,14 +18,15 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import DROPS
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import adoption, config_text, device_types, engines, findings, nas, nas_config, plans
+from saas.tenants import adoption, config_text, device_types, engines, findings, nas, nas_config, overview, plans
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
-from saas.values import from_epoch
+from saas.values import from_epoch, utcnow
 
 MODES = labels(nas.NasForm, "mode")
 POLICIES = labels(nas.NasForm, "message_authenticator")
 STATES = {"active": N_("Active"), "disabled": N_("Disabled")}
+FINDINGS = {kind: messages.STATES[kind][0] for kind in ("works", "silent", "secret", "unsigned", "dropped", "nothing")}
 MASK = "•" * 12
 
 
@@ -44,6 +46,7 @@ class NasList(ListPage):
         Column(N_("Address"), known_by),
         Column(N_("Authentication mode"), "mode", words=MODES, role="minor"),
         Column(N_("Last good packet"), "last_at", "moment"),
+        Column(N_("Finding"), "finding", "status", words=FINDINGS),
         Column(N_("State"), "status", "status", words=STATES),
     )
     filters = (Filter("status", N_("State"), tuple(STATES.items())),)
@@ -56,7 +59,13 @@ class NasList(ListPage):
         """Devices, each with the moment of its last good packet."""
         found = await nas.listing(self.scope, query)
         seen = await engines.device_stats(self.scope, [row["_id"] for row in found.rows])
-        return Page([row | {"last_at": _last(seen.get(row["_id"]))} for row in found.rows], found.next)
+        return Page([row | self.seen(seen.get(row["_id"])) for row in found.rows], found.next)
+
+    def seen(self, stats: engines.DeviceStats | None) -> dict[str, Any]:
+        """What came of a device, in two columns."""
+        last_at, kind = _last(stats), findings.brief(stats)[0]
+        quiet = kind == "works" and last_at < utcnow() - overview.patience(self.scope)
+        return {"last_at": last_at, "finding": "silent" if quiet else kind}
 
 
 def _last(stats: engines.DeviceStats | None) -> Any:
