@@ -177,6 +177,7 @@ ERROR: Mapping[str, str] = {
     "too_many_codes": N_("Too many wrong codes. Please try again in {minutes} minutes."),
     "in_use": N_("This is in use and cannot be removed."),
     "limit": N_("Too many attempts. Please wait a moment and try again."),
+    "too_many_papers": N_("At most {most} can be printed at once. Choose fewer days, or one kind."),
     "tier_limit": N_("The limit of your tier is reached."),
     "unavailable": N_("A part of the service does not answer right now. Please try again in a moment."),
     "xsrf": N_("This page has been open too long. Load it again, then repeat what you did."),

@@ -157,6 +157,28 @@ async def test_papers_come_in_both_languages_and_sizes(desk: tuple[Business, Bro
         assert (await browser.get(f"{path}/pdf?{query}")).code == 400
 
 
+async def test_what_the_list_has_is_printed_at_once(
+    desk: tuple[Business, Browser, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    business, browser, base = desk
+    assert (await browser.get(f"{base}/documents?format=pdf")).code == 404  # nothing was issued
+    entry = await opening(business)
+    papers = [
+        await documents.receipt(business.scope, entry["_id"]),
+        await documents.invoice(business.scope, entry["_id"]),
+    ]
+    assert "format=pdf" in text(await browser.get(f"{base}/documents?kind=receipt", **EN))
+    answer = await browser.get(f"{base}/documents?format=pdf")
+    assert answer.headers["Content-Type"] == "application/pdf" and len(pypdfium2.PdfDocument(answer.body)) == 2
+    for paper in papers:
+        assert paper["number"] in words(answer.body)
+    one = (await browser.get(f"{base}/documents?format=pdf&kind=invoice")).body
+    assert len(pypdfium2.PdfDocument(one)) == 1 and papers[0]["number"] not in words(one)
+    monkeypatch.setattr("saas.handlers.admin.documents.MOST", 1)
+    refused = await browser.get(f"{base}/documents?format=pdf", **EN)
+    assert refused.code == 409 and "At most 1 can be printed at once" in text(refused)
+
+
 async def test_glyphs_and_logo_are_in_the_pdf(desk: tuple[Business, Browser, str]) -> None:
     """Seen by another program: every font is in the file, and the logo has its colour."""
     business, browser, base = desk
