@@ -12,7 +12,7 @@ from typing import Any
 
 from saas import pinyin
 from saas.i18n import LANGUAGES, Reader
-from saas.permissions import PRESETS
+from saas.permissions import ALL, PRESETS
 from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
 from saas.tenants.members import found_by, name_keys
@@ -251,6 +251,13 @@ async def more_parameters_begin(ps: PlatformScope) -> None:
     await ps.db.nas.update_many({"user_check": {"$exists": False}}, {"$set": {"user_check": "password"}})
 
 
+async def groups_know_permissions(ps: PlatformScope) -> None:
+    """Groups of before are taken to know what there is now; what later versions bring is new to them."""
+    fresh = {"permissions_known": {"$exists": False}}
+    await ps.db.groups.update_many({**fresh, "preset": ""}, {"$set": {"permissions_known": sorted(ALL)}})
+    await ps.db.groups.update_many(fresh, {"$set": {"permissions_known": []}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -271,6 +278,7 @@ MIGRATIONS: Sequence[Migration] = (
     names_by_letters,
     beginnings_are_kept,
     more_parameters_begin,
+    groups_know_permissions,
 )
 
 

@@ -262,17 +262,19 @@ class Handler(RequestHandler):
         else:
             self.redirect(local_path(path), status=303)
 
-    def flash(self, level: str, text: str) -> None:
-        """Keep a message for the next page: level success, info, warning or danger."""
-        self.set_signed_cookie("flash", json.dumps([level, text]), expires_days=None, **self._cookie_rules())
+    def flash(self, level: str, text: str, offer: tuple[str, str] | None = None) -> None:
+        """Keep a message for the next page: level success, info, warning or danger. `offer`: what can be done next, as
+        the address that a button of the message posts to, and its label.
+        """
+        self.set_signed_cookie("flash", json.dumps([level, text, offer]), expires_days=None, **self._cookie_rules())
 
-    def _take_flash(self) -> tuple[str, str] | None:
+    def _take_flash(self) -> tuple[str, str, tuple[str, str] | None] | None:
         kept = self.get_signed_cookie("flash", max_age_days=1)
         if not kept:
             return None
         self.clear_cookie("flash")
-        level, text = json.loads(kept)
-        return level, text
+        level, text, *offer = json.loads(kept)  # of a page of the version before it has two parts
+        return level, text, tuple(offer[0]) if offer and offer[0] else None
 
     def keep(self, name: str, value: str, days: float | None = YEAR) -> None:
         """Set a cookie by the rules of the house; `days` None lasts until the browser closes."""

@@ -115,6 +115,7 @@ _PERMITTED: Mapping[str, str] = {
     "plans": NOUNS["plan"],
     "sessions": NOUNS["session"],
 }
+_ROOM = 60  # characters of changes in a table
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 _OCTETS = ("octets", "octets_left", "gift_octets")
 _SECONDS = ("seconds", "seconds_left", "idle_timeout")
@@ -133,6 +134,13 @@ class Line(NamedTuple):
 def changes_text(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> str:
     """The same in one line, for a spreadsheet."""
     return "; ".join(f"{line.title}: {line.before} → {line.after}" for line in change_lines(reader, entry, names))
+
+
+def changes_brief(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> str:
+    """What was there before and is something else now, for a table: as much as a cell has room for."""
+    kept = {name: pair for name, pair in entry["changes"].items() if pair[0] not in (None, "", [])}
+    text = changes_text(reader, {**entry, "changes": kept}, names)
+    return text if len(text) <= _ROOM else f"{text[:_ROOM]}…"
 
 
 def change_lines(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> list[Line]:
@@ -201,6 +209,8 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
         return f"{value / 100:g} %"
     if name in ("status", "state") and value in STATES:
         return reader(STATES[value][0])
+    if name == "vendor":
+        return reader(nas.VENDORS.get(value, value))
     words = info.hints.get("labels", {}) if info else {}
     return reader(words.get(value, str(value))) if isinstance(value, str) else str(value)
 

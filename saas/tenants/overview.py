@@ -219,10 +219,14 @@ async def _refused(scope: Scope, midnight: datetime) -> dict[str, int]:
 async def _silent(scope: Scope, now: datetime) -> list[tuple[str, str, float]]:
     rows = await scope.db.nas.find({"status": "active"}, sort=[("name", 1)], limit=_DEVICES, fields=["name"])
     stats = await engines.device_stats(scope, [row["_id"] for row in rows])
-    patience = max(_QUIET, timedelta(seconds=stale_after(scope.tenant["parameters"])))
     last: Mapping[str, float] = {nas_id: each.last_at for nas_id, each in stats.items() if each.last_at}
     quiet = [(row["_id"], row["name"], last[row["_id"]]) for row in rows if row["_id"] in last]
-    return [device for device in quiet if from_epoch(device[2]) < now - patience]
+    return [device for device in quiet if from_epoch(device[2]) < now - patience(scope)]
+
+
+def patience(scope: Scope) -> timedelta:
+    """How long nothing may come of a device before it is called silent."""
+    return max(_QUIET, timedelta(seconds=stale_after(scope.tenant["parameters"])))
 
 
 def _zone(scope: Scope) -> ZoneInfo:

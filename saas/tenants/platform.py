@@ -185,8 +185,8 @@ async def create_tenant(
     await ps.db.tenants.insert(tenant)
     await ps.enter(tenant, ps.actor).db.groups.insert_many(
         [
-            {"_id": new_id("grp"), "name": say(title), "preset": preset, "permissions": [], "plan_ids": []}
-            | {"version": 1, "created_at": now, "updated_at": now}
+            {"_id": new_id("grp"), "name": say(title), "preset": preset, "permissions": [], "permissions_known": []}
+            | {"plan_ids": [], "version": 1, "created_at": now, "updated_at": now}
             for preset, title in PRESET_NAMES.items()
         ]
     )

@@ -19,7 +19,7 @@ from saas.tenants import nas
 from saas.tenants.scope import PlatformScope
 from saas.values import new_id
 from tests.e2e.conftest import OpenPage
-from tests.e2e.measure import Meter
+from tests.e2e.measure import Meter, faults
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
 from tests.world import USER_PASSWORD, USERNAME, Business, make_business, signed_in
 
@@ -127,5 +127,11 @@ async def test_each_finding(
         await expect(state).to_contain_text(method, timeout=20_000)
         assert (await device.pap(USERNAME, USER_PASSWORD)).accepted
         await expect(state).to_contain_text(works, timeout=20_000)
+    await page.locator("#probe button").click()  # nobody listens there
+    await expect(page.locator("#probe")).to_contain_text({"en": "does not answer", "zh": "没有应答"}[language])
+    await expect(page.locator("#probe button")).to_be_focused()
+    assert await faults(page) == [] and (width > 1000 or await page.evaluate(SMALL) == [])
+    if pictures:
+        await page.locator("#probe").screenshot(path=f"{pictures}/probe-{width}-{language}.png")
     assert await page.evaluate(OVERFLOW) <= 0
     assert not await state.get_attribute("hx-trigger")

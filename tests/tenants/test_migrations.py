@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from saas import migrations
+from saas.permissions import Permission, fresh
 from saas.store import Insert
-from saas.tenants import accounts, verify
+from saas.tenants import accounts, operators, verify
 from saas.values import new_id
 from tests.tenants.accounting_events import event, record_and_apply
 from tests.world import World, sessions_of
@@ -141,3 +142,14 @@ async def test_tenants_of_old_ask_for_no_second_factor(world: World) -> None:
         await migrations.second_factor_begins(world.ps)
     assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == fresh
     assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["second_factor"] is True
+
+
+async def test_groups_of_old_know_what_there_is(world: World) -> None:
+    scope = world.acme.scope
+    own = await operators.create_group(scope, operators.GroupForm(name="Own", permissions=[Permission.NAS_READ]))
+    await world.ps.db.groups.update_many({}, {"$unset": {"permissions_known": ""}})
+    for _ in range(2):
+        await migrations.groups_know_permissions(world.ps)
+    rows = await scope.db.groups.find({})
+    assert {row["_id"] for row in rows if row["permissions_known"]} == {own["_id"]}
+    assert not any(fresh(row) for row in rows)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.handlers.base import Handler
-from saas.handlers.changes import change_lines, changes_text
+from saas.handlers.changes import change_lines, changes_brief, changes_text
 from saas.handlers.forms import Choices
 from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.log_words import ACTIONS, ACTOR_KINDS, NOUNS
@@ -24,7 +24,7 @@ COLUMNS = (
     Column(N_("From where"), "address", "code"),
     Column(N_("What"), "action", words=ACTIONS, role="title"),
     Column(N_("On what"), lambda row: row["target_name"] or row["target"]),
-    Column(N_("What it changed"), "changed", role="export"),
+    Column(N_("What it changed"), "changed", role="minor"),
     Column(N_("Number"), lambda row: row["seq"] or None, role="export"),
     Column(N_("Hash"), "hash", role="export"),
 )
@@ -58,12 +58,11 @@ class Log(ListPage):
         return {"actor": [(name, name) for name in (*names, SYSTEM.name)]}
 
     async def rows(self, query: ListQuery) -> Page:
-        """See audit.listing; the export has the changes in words."""
+        """See audit.listing; the export has all of the changes in words, the page as much as fits."""
         found = await audit.listing(self.scope, query)
-        if not self.query("format"):
-            return Page([_brief(row) for row in found.rows], found.next)
         names = await audit.names(self.scope, found.rows)
-        return Page([row | {"changed": changes_text(self.reader, row, names)} for row in found.rows], found.next)
+        said, shown = (changes_text, dict) if self.query("format") else (changes_brief, _brief)
+        return Page([shown(row) | {"changed": said(self.reader, row, names)} for row in found.rows], found.next)
 
     async def extra(self) -> Mapping[str, Any]:
         """Where the chain ends."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from saas.handlers.admin.log import COLUMNS
 from saas.handlers.base import Handler
-from saas.handlers.changes import change_lines, changes_text
+from saas.handlers.changes import change_lines, changes_brief, changes_text
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.log_words import ACTIONS, ACTOR_KINDS, NOUNS
 from saas.handlers.routes import SIGNED_IN, Menu, Route
@@ -31,7 +31,8 @@ class Log(ListPage):
     async def rows(self, query: ListQuery) -> Page:
         """See audit.platform_listing."""
         found = await audit.platform_listing(self.ps, query)
-        return Page([row | {"changed": changes_text(self.reader, row, {})} for row in found.rows], found.next)
+        said = changes_text if self.query("format") else changes_brief
+        return Page([row | {"changed": said(self.reader, row, {})} for row in found.rows], found.next)
 
     async def extra(self) -> Mapping[str, Any]:
         """Where the chain ends."""
