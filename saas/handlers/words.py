@@ -48,6 +48,16 @@ REASONS: Mapping[str, str] = {
     "vlan": N_("Other VLAN"),
     "concurrency": N_("Online already"),
 }
+# By what a device asked.
+AUTH_METHODS: Mapping[str, str] = {
+    "pap": "PAP",
+    "chap": "CHAP",
+    "mschapv1": "MS-CHAPv1",
+    "mschapv2": "MS-CHAPv2",
+    "eap": "EAP",
+    "eap-md5": "EAP-MD5",
+    "eap-mschapv2": "EAP-MSCHAPv2",
+}
 # How the first thing known of a session was told, and who ended it.
 START_SOURCES: Mapping[str, str] = {
     "start": N_("The device reported the start"),

@@ -14,6 +14,7 @@ from saas.handlers.disconnects import Outcome, outcome
 from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.messages import STATES
+from saas.handlers.remedies import failed, hindrance, remedies
 from saas.handlers.routes import Menu, Route
 from saas.handlers.slips import slip
 from saas.handlers.verdicts import headline, rule_lines
@@ -134,6 +135,8 @@ class Account(Handler):
             costs=tariffs.price(self.reader, plan),
             headline=headline(self.reader, found, names),
             rules=rule_lines(self.reader, found, names),
+            fixes={reason: remedies(self, found, reason) for reason in failed(found)},
+            hindrance=hindrance(found),
             verdict=found,
             devices=names,
             slip=await slip(self, account, plan),
