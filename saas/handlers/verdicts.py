@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saas.handlers.messages import STATES
-from saas.handlers.words import AUTH_METHODS, REASONS
+from saas.handlers.words import AUTH_METHODS, DEEDS, REASONS
 from saas.i18n import N_, Reader
 from saas.tenants.verdict import Verdict
 from saas.values import from_epoch
@@ -122,7 +122,17 @@ def headline(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> He
     text, advice = _FAILED[rule.name]
     tone = "orange" if rule.name == "concurrency" else "red"
     facts = {**_facts(reader, rule.data, devices), "device": devices.get(verdict.nas_id, "?")}
-    return Headline(tone, reader(text, **facts), reader(advice))
+    return Headline(tone, reader(text, **facts), " ".join((*_whose(reader, verdict), reader(advice))))
+
+
+def _whose(reader: Reader, verdict: Verdict) -> list[str]:
+    """Who suspended or closed the account, when and why."""
+    if not (deed := verdict.deed):
+        return []
+    said = {"what": reader(DEEDS[deed["verb"]]), "when": reader.minute(deed["at"]), "who": deed["actor_name"]}
+    if not deed["note"]:
+        return [reader(N_("{what} on {when} by {who}."), **said)]
+    return [reader(N_("{what} on {when} by {who}: “{note}”."), **said, note=deed["note"])]
 
 
 def _offline(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> Headline:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from saas.tenants import accounts, login_records, plans, refusals, sessions, slots
+from saas.tenants import accounts, life, login_records, plans, refusals, sessions, slots
 from saas.tenants.access import Decision, LoginRequest, decide
 from saas.tenants.accounts import Account
+from saas.tenants.life import Deed
 from saas.tenants.plans import Plan
 from saas.tenants.refusals import RefusalRow
 from saas.tenants.scope import Scope
 from saas.tenants.sessions import Session
 from saas.values import utcnow
 
+_ENDING = {"suspended": ("suspend",), "closed": ("close", "auto_close")}
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The decision on a login at this moment, its password untested; open sessions and last refusals, newest first.
 
-    `nas_id`: the device that was asked about, "" for none in particular. `last`: when a session began last.
+    `nas_id`: the device that was asked about, "" for none in particular. `last`: when a session began last. `deed`:
+    what suspended or closed the account, while it is.
     """
 
     account: Account
@@ -29,6 +33,7 @@ class Verdict:
     refusals: list[RefusalRow]
     nas_id: str = ""
     last: datetime | None = None
+    deed: Deed | None = None
 
     @property
     def refused_since(self) -> list[RefusalRow]:
@@ -63,7 +68,14 @@ async def accounts_verdict(scope: Scope, account_id: str, nas_id: str = "") -> V
     member = await scope.db.members.get(account["member_id"])
     record = login_records.make(account, plan, scope.tenant, member["balance"])
     last = online[0]["started_at"] if online else await sessions.last_start(scope, account_id)
-    return Verdict(account, plan, decide(request, record), online, refused, nas_id, last)
+    deed = await _deed(scope, account)
+    return Verdict(account, plan, decide(request, record), online, refused, nas_id, last, deed)
+
+
+async def _deed(scope: Scope, account: Account) -> Deed | None:
+    verbs = _ENDING.get(account["status"], ())
+    done = await life.history(scope, account["_id"]) if verbs else []
+    return next((deed for deed in done if deed["verb"] in verbs), None)
 
 
 def _line(refusal: RefusalRow) -> tuple[str | None, bytes | None]:

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from saas.permissions import Permission
-from saas.tenants import disconnects, nas, operators, plans, refusals, sessions, slots, wallet
+from saas.tenants import disconnects, life, nas, operators, plans, refusals, sessions, slots, wallet
 from saas.tenants.scope import PlatformScope, Scope
+from saas.tenants.standing import RESUME, SUSPEND, NoteForm
 from saas.values import utcnow
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
@@ -261,3 +262,19 @@ async def test_who_may_not_put_it_right_gets_no_button(web: str, ps: PlatformSco
     reader = await operator_browser(web, ps, business, "looker", group["_id"])
     page = text(await reader.get(path, **EN))
     assert "ended on" in first_line(page) and "/renew" not in page
+
+
+async def test_who_suspended_it_when_and_why(web: str, ps: PlatformScope) -> None:
+    business, browser, path = await fresh(ps, web)
+    await life.perform(business.scope, SUSPEND, business.account["_id"], NoteForm(note="away & off"), "suspended")
+    card = first_line(text(await browser.get(path, **EN)))
+    assert re.search(r"Suspended on 20\d\d-\d\d-\d\d \d\d:\d\d by .+: “away &amp; off”\.", card)
+    await life.perform(business.scope, RESUME, business.account["_id"], NoteForm(), "resumed")
+    assert "away" not in first_line(text(await browser.get(path, **EN)))
+
+
+async def test_how_much_of_a_term_is_used(web: str, ps: PlatformScope) -> None:
+    business, browser, path = await fresh(ps, web)
+    await has(business, octets_left=1 << 30, term=business.account["term"] | {"octets": 4 << 30})
+    page = text(await browser.get(path, **EN))
+    assert "3.0 GB of 4.0 GB" in page and f'value="{3 << 30}" max="{4 << 30}"' in page
