@@ -218,6 +218,7 @@ STATES: Mapping[str, tuple[str, str]] = {
     "closed": (N_("Closed"), "gray"),
     "retired": (N_("Not on sale"), "gray"),
     "columns": (N_("Waits for its columns"), "orange"),
+    "reading": (N_("Being read"), "blue"),
     "checking": (N_("Being checked"), "blue"),
     "checked": (N_("Checked"), "blue"),
     "importing": (N_("Being imported"), "blue"),

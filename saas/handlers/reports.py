@@ -28,6 +28,7 @@ JOBS = {
     "chain": N_("Chain the entries of the operation logs"),
     "chain_check": N_("Check the chain of the platform log"),
     "bulk": N_("Work off bulk operations"),
+    "import_files": N_("Read the files of imports"),
     "imports": N_("Work off imports"),
     "plans": N_("Prepare accounts for a change of their plan"),
     "scheduled": N_("Do what is due for the tenants"),

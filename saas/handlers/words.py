@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from saas.handlers.columns import Column
 from saas.handlers.messages import ERROR, FIELD, field_message, sentence
 from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
@@ -47,6 +46,16 @@ REASONS: Mapping[str, str] = {
     "mac": N_("Other MAC address"),
     "vlan": N_("Other VLAN"),
     "concurrency": N_("Online already"),
+}
+# By what a device asked.
+AUTH_METHODS: Mapping[str, str] = {
+    "pap": "PAP",
+    "chap": "CHAP",
+    "mschapv1": "MS-CHAPv1",
+    "mschapv2": "MS-CHAPv2",
+    "eap": "EAP",
+    "eap-md5": "EAP-MD5",
+    "eap-mschapv2": "EAP-MSCHAPv2",
 }
 # How the first thing known of a session was told, and who ended it.
 START_SOURCES: Mapping[str, str] = {
@@ -172,14 +181,6 @@ DEEDS: Mapping[str, str] = {
     "transfer": N_("Transferred"),
     "close": N_("Closed"),
 }
-DEED_COLUMNS = (
-    Column(N_("Time"), "at", "minute"),
-    Column(N_("What"), "verb", words=DEEDS, role="title"),
-    Column(N_("Amount"), "charged", "money"),
-    Column(N_("Expires"), "expires_at", "minute"),
-    Column(N_("By"), "actor_name"),
-    Column(N_("Note"), "note"),
-)
 
 
 def refusal(reader: Reader, code: str, data: Mapping[str, Any]) -> str:

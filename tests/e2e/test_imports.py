@@ -11,12 +11,11 @@ import pytest
 from playwright.async_api import Page, expect
 
 from saas import tasks
-from saas.tenants import import_work, turns
 from saas.tenants.scope import PlatformScope
 from tests.e2e.conftest import OpenPage
 from tests.e2e.measure import Meter
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
-from tests.tenants.import_files import as_csv, as_xlsx, line
+from tests.tenants.import_files import as_csv, as_xlsx, line, turn
 from tests.world import make_business, signed_in
 
 WORDS = {
@@ -38,7 +37,7 @@ async def jobs(ps: PlatformScope) -> AsyncIterator[None]:
 
     async def work() -> None:
         while True:
-            await turns.turn(ps, import_work.WORK)
+            await turn(ps)
             await asyncio.sleep(0.05)
 
     task = asyncio.create_task(work())

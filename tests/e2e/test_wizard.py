@@ -70,6 +70,17 @@ async def add(page: Page, name: str) -> None:
     await meter.within(clicks=4, navigations=2)
 
 
+@pytest.mark.parametrize(("width", "language"), [(1440, "zh"), (390, "en")])
+async def test_four_clicks_in_the_other_widths_too(
+    open_page: OpenPage, site: str, ps: PlatformScope, business: Business, engine: Engine, width: int, language: str
+) -> None:
+    page = await open_page(width=width, language=language)
+    await enter(page, site, await signed_in(ps, business))
+    await page.goto(f"/t/{business.slug}/admin")
+    await add(page, "Gate")
+    await expect(page.locator("#state")).to_contain_text(WORDS[language][0])
+
+
 async def wish_for_tls(device: Client) -> None:
     """A log-in by EAP that wants a certificate (RFC 3748 section 5.3.1), which is refused."""
     name = USERNAME.encode()
