@@ -7,6 +7,7 @@ from playwright.async_api import expect
 
 from saas.tenants.scope import PlatformScope
 from tests.e2e.conftest import OpenPage
+from tests.e2e.measure import faults
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
 from tests.world import Business, make_business, signed_in
 
@@ -59,7 +60,9 @@ async def test_a_device_is_opened_by_typing_its_name_and_then_warned_of(
     await name.fill(shop.nas["name"])
     await page.click("#content button[type=submit]")
     await expect(page.locator(".op-alert-danger")).to_contain_text("校验" if language == "zh" else "without an account")
+    assert await faults(page) == []
     await page.goto(f"/t/{shop.slug}/admin/parameters")
     await expect(page.locator(".op-alert-warning a")).to_have_text(shop.nas["name"])
+    assert await faults(page) == []
     await page.goto(f"/t/{shop.slug}/admin/accounts/{shop.account['_id']}")
     await expect(page.locator(".op-alert-warning")).to_contain_text(shop.nas["name"])
