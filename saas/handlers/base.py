@@ -68,6 +68,7 @@ class Handler(RequestHandler):
         self.request_id = secrets.token_hex(8)
         self.actor = self.tenant = self.session = self._scope = None
         self.permissions = frozenset()
+        self.lacks = False  # a second factor, which is required here
         self.base = route.console.base
         self.reader = self._reader()
 
@@ -108,10 +109,10 @@ class Handler(RequestHandler):
                 return
             if required and self.tenant["status"] != "active":
                 raise Denied("tenant_stopped")
-            lacks = self.tenant["parameters"]["second_factor"] and not session.proven
-            if required and lacks and not self.without_factor:
+            self.lacks = bool(self.tenant["parameters"]["second_factor"]) and not session.proven
+            if required and self.lacks and not self.without_factor:
                 raise FactorFirst()
-            self.permissions = frozenset() if lacks else self._scope.permissions
+            self.permissions = frozenset() if self.lacks else self._scope.permissions
         elif session.actor.kind == "platform":
             self.permissions = ALL
         self.session, self.actor = session, session.actor
@@ -193,7 +194,10 @@ class Handler(RequestHandler):
 
     def linked(self, path: str) -> bool:
         """Whether this console has such a page and the reader may see it."""
-        return (self.console.name, path) in self.routes and self.can(path)
+        if (self.console.name, path) not in self.routes or not self.can(path):
+            return False
+        found = self.routes.find(self.console.name, path).handler
+        return not self.lacks or bool(getattr(found, "without_factor", False))
 
     @property
     def routes(self) -> RouteMap:
