@@ -228,6 +228,7 @@
   });
   // A list that keeps itself up to date waits while rows of it are chosen.
   document.addEventListener("htmx:before:request", (event) => {
+    if (!(event.target instanceof Element)) return; // of a part that has gone meanwhile
     if (event.target.matches("#list:not([data-news])") && event.target.querySelector(".op-pick input:checked")) event.preventDefault();
   });
   document.addEventListener("htmx:finally:request", () => {

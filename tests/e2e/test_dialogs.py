@@ -69,7 +69,10 @@ class Walk:
 
 
 @pytest.mark.parametrize(("width", "language"), [(1440, "zh"), (390, "en")])
-async def test_every_dialog(open_page: OpenPage, ps: PlatformScope, site: str, width: int, language: str) -> None:
+@pytest.mark.parametrize("half", [0, 1])
+async def test_every_dialog(
+    open_page: OpenPage, ps: PlatformScope, site: str, width: int, language: str, half: int
+) -> None:
     business = await make_business(ps, "dialogs")
     await webhooks.save(business.scope, webhooks.WebhookForm(url="https://hooks.example.com/pns"))
     await ps.db.tenants.update(business.id, {"$set": {"parameters.show_password": True}})
@@ -77,10 +80,10 @@ async def test_every_dialog(open_page: OpenPage, ps: PlatformScope, site: str, w
     page = await open_page(width=width, language=language, theme="dark" if width < 1000 else "light")
     await enter(page, site, await signed_in(ps, business))
     walk = Walk(page, width)
-    for path in await admin_paths(ps, business):
+    for path in (await admin_paths(ps, business))[half::2]:
         await walk.dialogs(path)
     assert not walk.wrong, "\n".join(walk.wrong)
-    assert len(walk.seen) >= 12, walk.seen
+    assert len(walk.seen) >= 4, walk.seen
 
 
 async def enrol(ps: PlatformScope, business: Business) -> str:

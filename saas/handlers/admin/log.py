@@ -28,6 +28,7 @@ COLUMNS = (
     Column(N_("Number"), lambda row: row["seq"] or None, role="export"),
     Column(N_("Hash"), "hash", role="export"),
 )
+_ROOM = 24  # characters of a name in a table
 _STRANGE = ("tenant", "cloud_account", "pool")  # what only the platform's people act on
 _NOUNS = {name: word for name, word in NOUNS.items() if name not in _STRANGE}
 _ACTIONS = {name: word for name, word in ACTIONS.items() if name.partition(".")[0] not in _STRANGE}
@@ -70,10 +71,11 @@ class Log(ListPage):
 
 
 def _brief(row: Any) -> Any:
-    """The entry with so much of an id without a name that a table has room for it."""
-    if row["target_name"] or len(row["target"]) < 16:
-        return row
-    return row | {"target": f"{row['target'][:4]}…{row['target'][-6:]}"}
+    """The entry with so much of a long name, or of an id without a name, as a table has room for."""
+    name, id = row["target_name"], row["target"]
+    if len(name) > _ROOM:
+        return row | {"target_name": f"{name[:_ROOM]}…"}
+    return row if name or len(id) < 16 else row | {"target": f"{id[:4]}…{id[-6:]}"}
 
 
 class Entry(Handler):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from saas.handlers.admin.log import COLUMNS
 from saas.handlers.base import Handler
-from saas.handlers.changes import change_lines, changes_brief, changes_text
+from saas.handlers.changes import change_lines, changes_text
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.log_words import ACTIONS, ACTOR_KINDS, NOUNS
 from saas.handlers.routes import SIGNED_IN, Menu, Route
@@ -22,7 +23,7 @@ class Log(ListPage):
     title = N_("Platform log")
     search = N_("Who, or the name of what was changed")
     export = "platform-log"
-    columns = COLUMNS
+    columns = tuple(replace(each, role="export") if each.value == "changed" else each for each in COLUMNS)
     template = "admin/log/list.html"
     filters = (Filter("noun", N_("Kind of object"), tuple((n, NOUNS[n]) for n in ("tenant", "pool", "cloud_account"))),)
     empty = N_("Nothing has been done yet.")
@@ -31,8 +32,7 @@ class Log(ListPage):
     async def rows(self, query: ListQuery) -> Page:
         """See audit.platform_listing."""
         found = await audit.platform_listing(self.ps, query)
-        said = changes_text if self.query("format") else changes_brief
-        return Page([row | {"changed": said(self.reader, row, {})} for row in found.rows], found.next)
+        return Page([row | {"changed": changes_text(self.reader, row, {})} for row in found.rows], found.next)
 
     async def extra(self) -> Mapping[str, Any]:
         """Where the chain ends."""
