@@ -76,13 +76,7 @@ class _Request(Request):
     __slots__ = ("_radsec", "connection")
 
     def __init__(
-        self,
-        packet: Packet,
-        connection: Connection,
-        received: float,
-        header: bytes,
-        remembered: Remembered,
-        radsec: Radsec,
+        self, packet: Packet, connection: Connection, received: float, remembered: Remembered, radsec: Radsec
     ) -> None:
         self.packet = packet
         self.nas = connection.nas
@@ -90,7 +84,7 @@ class _Request(Request):
         self.received = received
         self.connection = connection
         self.address = connection.address
-        self.header = header
+        self.header = packet.raw[:HEADER]
         self._remembered = remembered
         self._gate = radsec.gate
         self._radsec = radsec
@@ -364,7 +358,7 @@ class Radsec:
         if not lane.admits(now):
             raise BadPacket("rate_limited")
         remembered = self.gate.duplicates.begin((nas.id,), header, lane.mark, now)
-        request = _Request(packet, connection, now, header, remembered, self)
+        request = _Request(packet, connection, now, remembered, self)
         self._waiting[request.key] = request
         connection.begun()
         self._counters.device(nas).last_at = now
