@@ -1,7 +1,7 @@
 """The console of a data set's first tenant, read page by page by one reader.
 
-It fills in a session for each account, lets one account of a hundred end soon, serves the console, says "ready", then
-answers each line on its input, "accounts 2.0", with a line of JSON: {"rate": pages a second, "p50", "p99":
+It fills in a session for each account, lets one account of ten end within a week, serves the console, says "ready",
+then answers each line on its input, "accounts 2.0", with a line of JSON: {"rate": pages a second, "p50", "p99":
 microseconds, "seconds", "count"}. The reader is part of the process: what it takes to fetch a page is measured with it.
 """
 
@@ -30,7 +30,8 @@ from saas.values import from_epoch
 _SLUG = "t0000"
 _PORTION = 1000  # sessions
 _STRIDE = 4001  # a prime: who comes next is found elsewhere
-_ALIKE = 100  # accounts whose names begin alike, and of which one ends soon
+_ALIKE = 100  # accounts whose names begin alike
+_ENDS = 10  # accounts of which one ends within a week
 _FAR = 99  # pages
 _DAY = 86_400
 
@@ -44,7 +45,7 @@ async def fill(scope: Scope) -> int:
     while rows := await scope.db.accounts.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=_PORTION):
         if not there:
             made = [_session(scope, device["_id"], row, number + k, now) for k, row in enumerate(rows)]
-            soon, ends = [row["_id"] for row in rows[::_ALIKE]], from_epoch(now + 3 * _DAY + number % _DAY)
+            soon, ends = [row["_id"] for row in rows[::_ENDS]], from_epoch(now + 3 * _DAY + number % _DAY)
             await writing
             writing = asyncio.create_task(_write(scope, made, soon, ends))
         after, number = rows[-1]["_id"], number + len(rows)
