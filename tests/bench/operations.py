@@ -25,6 +25,7 @@ FIGURES = {
 }
 PAGES = {
     "home": "The first page",
+    "home_counted": "The first page, its figures counted",
     "accounts": "Accounts, first page",
     "accounts_far": "Accounts, hundredth page",
     "accounts_found": "Accounts, by the beginning of a name",
