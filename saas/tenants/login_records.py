@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from saas import security
@@ -57,10 +58,10 @@ def make(
     """
     parameters, plan = tenant["parameters"], plans.in_force(plan, account)
     return LoginRecord(
-        tenant_id=account["tenant_id"],
+        tenant_id=intern(account["tenant_id"]),  # the same text for all: a worker keeps very many records
         account_id=account["_id"],
         username=account["username"],
-        status=account["status"],
+        status=intern(account["status"]),
         sealed_password=account["sealed_password"],
         nt_hash=nt_hash,
         plan_id=plan["_id"],

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from sys import intern
 from types import MappingProxyType
 from typing import Any
 
@@ -59,11 +60,11 @@ class Counted:
         """
         self.key = _key(tenant_id, account_id)
         self.limit = limit
-        self.lifetime = f"{silence:08d}"
+        self.lifetime = intern(f"{silence:08d}")
         self.tenant = tenant_id if kicks else ""
         self.full = False  # somebody was refused, and nobody let in since
         self.lives = 0  # until this second its hash is known not to lapse
-        self._nas_id, self._station, self._device = "", "", _device("", "")
+        self._nas_id, self._station, self._device = "", "", _NOWHERE
 
     def device(self, nas_id: str, calling_station_id: str) -> str:
         """What this station at this device is called."""
@@ -188,6 +189,9 @@ def _device(nas_id: str, calling_station_id: str) -> str:
     """A device and a station at it in 16 characters, and "|" behind them where the station is not known."""
     digest = blake2b(f"{nas_id}|{calling_station_id}".encode(), digest_size=8).hexdigest()
     return digest if calling_station_id else f"{digest}|"
+
+
+_NOWHERE = _device("", "")
 
 
 def _text(moment: float) -> str:
