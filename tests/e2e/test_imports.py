@@ -111,6 +111,10 @@ async def test_without_scripts_and_with_columns_of_ones_own(
         await page.goto(f"/t/{business.slug}/admin/imports")
         await page.set_input_files("input[type=file]", file)
         await page.click("main button:has-text('Upload and check')")
+        await page.wait_for_url("**/imports/imp_*")
+        while await business.scope.db.imports.count({"open": True}):  # it is read
+            await asyncio.sleep(0.05)
+        await page.reload()
         await page.click("main a:has-text('Choose the columns')")
         for field, title in (("username", "who"), ("plan", "what"), ("expires", "until")):
             await page.select_option(f"[name={field}]", label=title)
