@@ -64,6 +64,7 @@ FILTERS: list[tuple[Mapping[str, Any], Callable[[Row], bool]]] = [
     ({"search": "ab"}, lambda row: "ab" in row["search"]),
     ({"search": "", "status": "normal"}, lambda row: "" in row["search"] and row["status"] == "normal"),
     ({"username": beginning("u1")}, lambda row: row["username"].startswith("u1")),
+    ({"username": {"$gt": "u1", "$lte": "u5"}}, lambda row: "u1" < row["username"] <= "u5"),
     (
         {"status": "suspended", "expires_at": {"$gte": MOMENT, "$lt": MOMENT + timedelta(seconds=1)}},
         lambda row: (
