@@ -284,7 +284,7 @@ class ParametersForm(Form):
     paper_footer: Annotated[Note, Field(max_length=300)] = Field(
         default="",
         title=N_("At the foot of each"),
-        description=N_("Such as opening hours or a bank account."),
+        description=N_("Such as opening hours, a bank account or a registration number."),
         json_schema_extra={"widget": "textarea", "group": _PAPERS},
     )
 
