@@ -96,9 +96,10 @@ mongo)
     say "SecantusDB's Rust server: secantus-mdb $version, with WiredTiger; cargo tells each crate that it compiles"
     "$(find_python)" tools/mongo_limit.py "$version" .tools/mongo
     # It declares the newest Rust and compiles with 1.95: hence the override.
-    cargo build --manifest-path .tools/mongo/secantus-mdb/Cargo.toml --release --bin secantusd-rs --ignore-rust-version
+    cargo build --manifest-path .tools/mongo/secantus-mdb/Cargo.toml --target-dir .tools/mongo/target \
+        --release --bin secantusd-rs --ignore-rust-version
     mkdir -p .tools/bin
-    mv .tools/mongo/secantus-mdb/target/release/secantusd-rs .tools/bin/
+    mv .tools/mongo/target/release/secantusd-rs .tools/bin/
     rm -rf .tools/mongo
     ;;
 *)
