@@ -31,8 +31,10 @@ class Alerts(Handler):
     """The page behind the bell; the frame of every other page takes its count from it."""
 
     async def get(self) -> None:
-        """The page."""
+        """The page; for the bell its count alone, since every page asks for that."""
         found = list(self._alerts(await overview.figures(self.scope), await overview.failures(self.scope)))
+        if self.htmx:
+            return self.page("admin/home/bell.html", N_("Needs a look"), count=len(found))
         running = [
             *(self._run(row) for row in await overview.under_way(self.scope.db.bulk_runs)),
             *(self._file(N_("Import"), row) for row in await overview.under_way(self.scope.db.imports)),
