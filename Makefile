@@ -78,7 +78,7 @@ test-mongo: setup-test mongo ## all tests on SecantusDB's Rust server; with OPEN
 pictures: setup-test ## make the pictures of the tours in docs/ anew
 	TOUR_PICTURES=docs/images/tour .venv/bin/python -m pytest -q -n0 tests/e2e/test_tour.py
 
-fuzz: setup ## a million mutated packets of each kind (make fuzz ARGS="--packets 10000 --seed 7 --kinds auth,acct")
+fuzz: compile ## a million mutated packets of each kind (make fuzz ARGS="--packets 10000 --seed 7 --kinds auth,acct")
 	@.venv/bin/python -m tests.fuzz $(ARGS)
 
 model: setup ## random lives of devices against a plain reference of accounting (make model ROUNDS=100)

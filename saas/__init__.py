@@ -12,6 +12,7 @@ The map of the house; a new file goes where its sentence is.
     values.py       ids, money, octets, addresses, clocks: pure
     errors.py       AppError and its kinds: codes and data, no wording, no HTTP
     tasks.py        ending asyncio tasks for certain
+    hugepages.py    memory in huge pages
     i18n.py         message catalogue, dates, money and octets in the reader's language
     permissions.py  the permissions, and presets as sets of them
     schema.py       collections as data: fence, indexes, what may never change

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import uvloop
 
-from saas import __version__, config
+from saas import __version__, config, hugepages, tasks
 from saas.config import ConfigError, Settings
 from saas.embedded import StoresError, stores
 from saas.errors import Taken, Unavailable
@@ -146,8 +146,7 @@ async def worker(settings: Settings, args: argparse.Namespace) -> int:
         tenant_rate=settings.tenant_rate,
         cached_accounts=settings.cached_accounts,
     )
-    async with opened(settings, prepared=True) as ps, Engine(ps, where):
-        _settle()
+    async with opened(settings, prepared=True) as ps, Engine(ps, where), _settled(50_000):
         await stop.wait()
     return 0
 
@@ -157,22 +156,29 @@ async def jobs(settings: Settings, args: argparse.Namespace) -> int:
     from saas.jobs import runner
 
     stop = stopping()
-    async with opened(settings) as ps:
-        _settle()
+    async with opened(settings) as ps, _settled(500_000):
         await runner.run(ps, stop)
     return 0
 
 
-def _settle() -> None:
-    """Look for unreachable cycles rarely, in a process that knows much by heart.
+@contextlib.asynccontextmanager
+async def _settled(many: int) -> AsyncIterator[None]:
+    """Manage memory as befits a process that knows much by heart: in huge pages (hugepages.py), and looking for
+    unreachable cycles only when so many objects have come that Python counts.
 
-    Neither the path of packets nor that of their records makes any, and what is remembered for minutes would be looked
-    through again and again: that took half of the time of a packet. The threshold is above what the answers to be
-    remembered make up (radius/duplicates.py).
+    Neither the path of packets nor that of their records makes any cycle, and what is remembered for minutes would be
+    looked through again and again: that took half of the time of a packet. In an engine the objects that come and stay
+    are accounts; everything waits while they are looked through, so there it is done in small portions. The job does
+    nothing else while it applies a portion of events, which are as many objects.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(500_000, 20, 100)
+    gc.set_threshold(many, 100, 1000)
+    pages = asyncio.create_task(hugepages.keep())
+    try:
+        yield
+    finally:
+        await tasks.end([pages])
 
 
 async def init(settings: Settings, args: argparse.Namespace) -> int:

@@ -51,7 +51,9 @@ MODULES: Final = (
 )
 
 
-EXTENSIONS: Final = ("radius.datagrams",)  # modules that C takes the place of: system calls that Python does not have
+# Modules that C takes the place of: system calls that Python does not have, and digests of so few octets that the calls
+# cost more
+EXTENSIONS: Final = ("radius.datagrams", "radius.wire")
 
 
 def files(names: Iterable[str] = MODULES, suffix: str = ".py") -> list[Path]:
@@ -62,7 +64,7 @@ def files(names: Iterable[str] = MODULES, suffix: str = ".py") -> list[Path]:
 def stamp() -> str:
     """A digest of what runs the sources, and of all of them: constants of other modules are compiled in."""
     digest = hashlib.sha256(sys.version.encode())
-    for path in sorted([*HERE.rglob("*.py"), *HERE.rglob("*.c")]):
+    for path in sorted([*HERE.rglob("*.py"), *HERE.rglob("*.c"), *HERE.rglob("*.h")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -88,7 +88,11 @@ class Kind:
         server = Path(package.submodule_search_locations[0]) / "bin" / "valkey-server"
         durable = ["--appendonly", "yes", "--appendfsync", "always"]
         packed = ["--hash-max-listpack-value", "128"]  # an account's slots lie together
+        # and those of many in huge pages, like what an engine remembers (hugepages.py); what forks to write its file
+        # anew would copy too much for that
+        huge = ["env", "GLIBC_TUNABLES=glibc.malloc.hugetlb=1"]
         return [
+            *([] if self.durable else huge),
             str(server),
             "--bind",
             "127.0.0.1",

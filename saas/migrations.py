@@ -12,7 +12,7 @@ from typing import Any
 
 from saas import pinyin
 from saas.i18n import LANGUAGES, Reader
-from saas.permissions import PRESETS
+from saas.permissions import ALL, PRESETS
 from saas.store import Delete, Insert, Update
 from saas.tenants.accounting import session_key
 from saas.tenants.members import found_by, name_keys
@@ -242,6 +242,22 @@ def _found(row: Mapping[str, Any], *names: str) -> Update:
     return Update({"_id": row["_id"]}, {"$set": {"search": found_by(*names)}})
 
 
+async def more_parameters_begin(ps: PlatformScope) -> None:
+    """What was the same for all tenants is a parameter of each, and devices ask for passwords until one says so."""
+    fresh = {"stale_factor": 3, "keep_sessions": 0, "notice_hour": 9, "notice_interval": 0}
+    for name, value in fresh.items():
+        missing = {f"parameters.{name}": {"$exists": False}}
+        await ps.db.tenants.update_many(missing, {"$set": {f"parameters.{name}": value}})
+    await ps.db.nas.update_many({"user_check": {"$exists": False}}, {"$set": {"user_check": "password"}})
+
+
+async def groups_know_permissions(ps: PlatformScope) -> None:
+    """Groups of before are taken to know what there is now; what later versions bring is new to them."""
+    fresh = {"permissions_known": {"$exists": False}}
+    await ps.db.groups.update_many({**fresh, "preset": ""}, {"$set": {"permissions_known": sorted(ALL)}})
+    await ps.db.groups.update_many(fresh, {"$set": {"permissions_known": []}})
+
+
 MIGRATIONS: Sequence[Migration] = (
     sessions_take_from_quota,
     optional_rules,
@@ -261,6 +277,8 @@ MIGRATIONS: Sequence[Migration] = (
     second_factor_begins,
     names_by_letters,
     beginnings_are_kept,
+    more_parameters_begin,
+    groups_know_permissions,
 )
 
 

@@ -1,4 +1,4 @@
-"""The only door to PDF: papers of one kind, on A4 or on a slip of 80 mm, with the glyphs that they need embedded.
+"""The only door to PDF: papers of one kind, on A4 or on a slip of 80 or 58 mm, with the glyphs that they need embedded.
 
 The same paper makes the same octets. Drawing takes ten milliseconds or more: call it in a thread.
 """
@@ -21,13 +21,14 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
-from reportlab.platypus import Image, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import Image, PageBreak, Paragraph, SimpleDocTemplate, Spacer, Table
 
-Size = Literal["a4", "slip"]
+Size = Literal["a4", "slip", "slip58"]
 _FONTS = Path(__file__).resolve().parents[1] / "static" / "vendor"
 _REGULAR, _BOLD = "NotoSansSC_400Regular", "NotoSansSC_700Bold"
 _GRAY, _RULE = HexColor("#5b6472"), HexColor("#c9ced6")
-_MARGIN, _SLIP, _SLIP_MARGIN = 18 * mm, 80 * mm, 4 * mm
+_MARGIN = 18 * mm
+_SLIPS = {"slip": (80 * mm, 4 * mm), "slip58": (58 * mm, 5 * mm)}  # as wide, and with the margin that printers leave
 _drawing = threading.Lock()  # a font collects the glyphs of one paper at a time
 
 
@@ -55,12 +56,22 @@ def draw(paper: Paper, size: Size) -> bytes:
     """The PDF of a paper: on as many A4 pages as it takes, or on a slip as long as it takes."""
     with _drawing:
         _fonts()
-        return _a4(paper) if size == "a4" else _slip(paper)
+        if size != "a4":
+            return _slip(paper, *_SLIPS[size])
+        return _built(f"{paper.title} {paper.number}", paper.issuer[0], _a4(paper), A4, _MARGIN)
 
 
-def _a4(paper: Paper) -> bytes:
+def draw_all(papers: Sequence[Paper]) -> bytes:
+    """One PDF of several papers, each on A4 pages of its own; at least one."""
+    with _drawing:
+        _fonts()
+        story = [part for paper in papers for part in (*_a4(paper), PageBreak())][:-1]
+        return _built(f"{papers[0].number} – {papers[-1].number}", papers[0].issuer[0], story, A4, _MARGIN)
+
+
+def _a4(paper: Paper) -> list[Any]:
     width = A4[0] - 2 * _MARGIN
-    story = [
+    return [
         _columns([_letterhead(paper, width * 0.58), _heading(paper)], [width * 0.6, width * 0.4]),
         Spacer(0, 9 * mm),
         _facts(paper, width),
@@ -73,11 +84,10 @@ def _a4(paper: Paper) -> bytes:
         Spacer(0, 10 * mm),
         *_optional(paper.footer, _style(8.5, color=_GRAY)),
     ]
-    return _built(paper, story, A4, _MARGIN)
 
 
-def _slip(paper: Paper) -> bytes:
-    width = _SLIP - 2 * _SLIP_MARGIN
+def _slip(paper: Paper, whole: float, margin: float) -> bytes:
+    width = whole - 2 * margin
     name, *rest = paper.issuer
     story: list[Any] = [
         *_logo(paper, width, 16 * mm, "CENTER"),
@@ -96,14 +106,14 @@ def _slip(paper: Paper) -> bytes:
     story += [_pairs(paper.totals, width, 10, strong=True), Spacer(0, 2 * mm)]
     story += [*_optional(paper.words, _style(8.5)), Spacer(0, 3 * mm)]
     story += _optional(paper.footer, _style(8, color=_GRAY, align=TA_CENTER))
-    height = sum(part.wrap(width, 10_000 * mm)[1] for part in story) + 2 * _SLIP_MARGIN + 1 * mm
-    return _built(paper, story, (_SLIP, max(height, _SLIP)), _SLIP_MARGIN)
+    height = sum(part.wrap(width, 10_000 * mm)[1] for part in story) + 2 * margin + 1 * mm
+    return _built(f"{paper.title} {paper.number}", name, story, (whole, max(height, whole)), margin)
 
 
-def _built(paper: Paper, story: list[Any], size: tuple[float, float], margin: float) -> bytes:
+def _built(title: str, author: str, story: list[Any], size: tuple[float, float], margin: float) -> bytes:
     out = io.BytesIO()
     frame = dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), margin - 6)  # a frame pads by 6
-    about = {"title": f"{paper.title} {paper.number}", "author": paper.issuer[0], "creator": "OpenPNS"}
+    about = {"title": title, "author": author, "creator": "OpenPNS"}
     SimpleDocTemplate(out, pagesize=size, invariant=1, **frame, **about).build(story)
     return out.getvalue()
 

@@ -84,3 +84,9 @@ def granted(group: Mapping[str, Any]) -> frozenset[Permission]:
     """
     built_in = PRESETS.get(group.get("preset", ""))
     return frozenset(Permission(key) for key in group["permissions"] if key in ALL) if built_in is None else built_in
+
+
+def fresh(group: Mapping[str, Any]) -> frozenset[Permission]:
+    """What came with a version after a group of the tenant's own was last saved, and nobody has decided about yet."""
+    known = frozenset(group["permissions_known"])
+    return frozenset() if group["preset"] else ALL - known - granted(group)

@@ -148,6 +148,7 @@ COLLECTIONS: dict[str, Collection] = {
             Index(_up("identifier"), unique=True),
             Index(_newest("tenant_id")),
             Index(_up("tenant_id", "name"), unique=True),
+            Index(_up("tenant_id", "user_check", "name")),
             Index(_up("address")),
             Index(_newest("vendor")),
         ),

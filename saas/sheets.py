@@ -6,14 +6,22 @@ stand for. A number that lost digits keeps the shape that says so ("1.38E+16").
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
+import json
+import os
 import re
+import resource
+import signal
+import sys
 import unicodedata
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
+from itertools import chain, islice, repeat
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, Final, NamedTuple
@@ -34,6 +42,11 @@ _UNPACKED = 128 * 1024 * 1024  # octets of all parts of an XLSX file
 _PARTS = 2000
 _EXACT = 10**15  # beyond it a spreadsheet keeps no whole number
 _CELL = 32_767  # signs in a cell
+_LINE, _TEXT = 16_000, 64 * 1024 * 1024  # signs of a row and of all rows: few octets can stand for very many
+_MEMORY, _SECONDS = 2 * 1024**3, 300  # octets and processor time that reading a file may take
+_LONGEST = 32 * 1024 * 1024  # octets of a portion of rows as JSON
+_ZIP = b"PK\x03\x04"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = ",;\t|"
 _BEGINNING = 64 * 1024  # octets in which the separator is looked for
 _DATE_FORMATS: Mapping[type, str] = {datetime: "yyyy-mm-dd hh:mm:ss", date: "yyyy-mm-dd"}
@@ -54,30 +67,99 @@ class Line(NamedTuple):
     cells: list[str]
 
 
-def read(octets: bytes, most: int) -> list[Line]:
+def glance(octets: bytes) -> None:
+    """Refuse what is seen to be no table without reading its rows. Unreadable. Some milliseconds for megabytes."""
+    if octets[:4] == b"\xd0\xcf\x11\xe0":
+        raise Unreadable("old_spreadsheet")
+    if octets[:4] == _ZIP:
+        _check_parts(octets)
+    elif octets[:2] not in _UTF_16 and b"\0" in octets:  # a picture, a PDF, a program
+        raise Unreadable("not_a_table")
+
+
+async def read(octets: bytes, most: int, portion: int) -> AsyncGenerator[list[Line], None]:
+    """The rows of a file (`rows_of`) as they are found: the first one, the headers, alone, then `portion` at a time.
+
+    It takes seconds for tens of thousands, and memory: hence it is done by a process of its own, which gives way to
+    everybody else's. Unreadable; close the iterator.
+    """
+    command = (sys.executable, "-m", "saas.sheets", str(most), str(portion))
+    # in a session of its own: who ends us by Ctrl-C ends a process that has not done its work, not a file
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, limit=_LONGEST, start_new_session=True
+    )
+    assert process.stdin and process.stdout
+    try:
+        process.stdin.write(octets)
+        process.stdin.write_eof()
+        async for text in process.stdout:
+            found = json.loads(text)
+            if isinstance(found, str):
+                if found:
+                    raise Unreadable(found)
+                return
+            yield [Line(*row) for row in found]
+        raise Unreadable("unpacks_too_big")  # it died of its limits
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def _answer(most: int, portion: int) -> None:
+    """What `read` runs: a file on standard input, then JSON, rows in each line and at the end what is wrong, or ""."""
+    os.nice(10)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # who asked ends us
+    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+    wrong = ""
+    try:
+        rows = rows_of(sys.stdin.buffer.read(), most)
+        for size in chain((1,), repeat(portion)):
+            if not (some := list(islice(rows, size))):
+                break
+            print(json.dumps(some), flush=True)
+    except Unreadable as error:
+        wrong = error.code
+    except MemoryError:
+        wrong = "unpacks_too_big"
+    print(json.dumps(wrong), flush=True)
+
+
+def rows_of(octets: bytes, most: int) -> Iterator[Line]:
     """The rows of an XLSX or CSV file (UTF-8, UTF-16, GBK), of its first sheet, the headers among them.
 
-    Unreadable; "too_many_rows" for more than `most` behind the headers, before anything else is said of them. Takes
-    some seconds for tens of thousands: call it off the event loop.
+    Unreadable; "too_many_rows" for more than `most` behind the headers. Blocks for long: call it where nobody waits.
     """
-    rows = _xlsx(octets) if octets[:4] == b"PK\x03\x04" else _csv(octets)
-    found: list[Line] = []
-    for number, cells in rows:
+    glance(octets)
+    found = signs = 0
+    for number, cells in _xlsx(octets) if octets[:4] == _ZIP else _csv(octets):
         while cells and not cells[-1].strip():
             cells.pop()
-        if cells:
-            if len(found) > most:
-                raise Unreadable("too_many_rows")
-            found.append(Line(number, cells))
-    return found
+        if not cells:
+            continue
+        if found > most:
+            raise Unreadable("too_many_rows")
+        found, length = found + 1, sum(map(len, cells))
+        signs += length
+        if length > _LINE or signs > _TEXT:
+            raise Unreadable("unpacks_too_big")
+        yield Line(number, cells)
+
+
+def _check_parts(octets: bytes) -> None:
+    """Refuse a workbook that unpacks to more than anybody's table."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(octets)) as parts:
+            sizes = [part.file_size for part in parts.infolist()]  # no part yields more than it says here
+    except (OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
+        raise Unreadable("not_a_table") from error
+    if len(sizes) > _PARTS or sum(sizes) > _UNPACKED:
+        raise Unreadable("unpacks_too_big")
 
 
 def _xlsx(octets: bytes) -> Iterator[tuple[int, list[str]]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(octets)) as parts:
-            sizes = [part.file_size for part in parts.infolist()]  # no part yields more than it says here
-        if len(sizes) > _PARTS or sum(sizes) > _UNPACKED:
-            raise Unreadable("unpacks_too_big")
         book = load_workbook(io.BytesIO(octets), read_only=True, data_only=True, keep_links=False)
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # what a file says of its size need not be true
@@ -85,8 +167,6 @@ def _xlsx(octets: bytes) -> Iterator[tuple[int, list[str]]]:
         for number, row in enumerate(rows, 1):
             if row.count(None) < len(row):  # a file of a few octets can have a million blank ones
                 yield number, [_text(value) for value in row]
-    except Unreadable:
-        raise
     except (DefusedXmlException, InvalidFileException, OSError, zipfile.BadZipFile, ParseError) as error:
         raise Unreadable("not_a_table") from error
     except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:  # a damaged workbook
@@ -117,8 +197,6 @@ def _number(value: float) -> str:
 
 
 def _csv(octets: bytes) -> Iterator[tuple[int, list[str]]]:
-    if octets[:4] == b"\xd0\xcf\x11\xe0":
-        raise Unreadable("old_spreadsheet")
     text = _decoded(octets)
     if "\0" in text:
         raise Unreadable("not_a_table")
@@ -133,8 +211,7 @@ def _csv(octets: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 def _decoded(octets: bytes) -> str:
-    marked = octets[:2] in (b"\xff\xfe", b"\xfe\xff")
-    for encoding in ("utf-16",) if marked else ("utf-8-sig", "gb18030"):  # GBK is a part of the latter
+    for encoding in ("utf-16",) if octets[:2] in _UTF_16 else ("utf-8-sig", "gb18030"):  # GBK is a part of the latter
         try:
             return octets.decode(encoding)
         except UnicodeDecodeError:
@@ -218,3 +295,7 @@ class Writer:
         cell = WriteOnlyCell(self._sheet, value)
         cell.number_format = "#,##0.00" if isinstance(value, Decimal) else _DATE_FORMATS[type(value)]
         return cell
+
+
+if __name__ == "__main__":
+    _answer(*map(int, sys.argv[1:]))

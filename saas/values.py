@@ -41,6 +41,14 @@ def first_id(kind: str, moment: datetime) -> str:
     return f"{kind}_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
 
 
+def made_at(row_id: str) -> datetime:
+    """When `new_id` made an id."""
+    number = 0
+    for sign in row_id.partition("_")[2]:
+        number = number << 5 | _ALPHABET.index(sign)
+    return from_epoch((number >> 80) / 1000)
+
+
 def parse_money(text: str) -> int:
     """Minor units of a decimal text: "30" -> 3000, "0.5" -> 50. ValueError for more than two decimals or nonsense."""
     try:

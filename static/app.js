@@ -23,7 +23,7 @@
 
   function expire(entry) {
     const leave = () => {
-      if (entry.matches(":hover")) return void setTimeout(leave, 1000);
+      if (entry.matches(":hover, :focus-within")) return void setTimeout(leave, 1000);
       entry.classList.add("leaving");
       setTimeout(() => entry.remove(), 300);
     };
@@ -145,8 +145,16 @@
     });
   }
 
+  // What is secret is hidden again: by its button, some seconds after it was shown, and when the page is left.
+  function veil(part) {
+    part.querySelectorAll("[data-secret]").forEach((shown) => {
+      setTimeout(() => shown.isConnected && shown.querySelector("[data-hide]")?.click(), 1000 * shown.dataset.secret);
+    });
+  }
+
   function dress(part) {
     branches(part);
+    veil(part);
     part.querySelectorAll("form:has([data-when])").forEach(fit);
     makePickers(part);
     const wrong = part.querySelector(".op-invalid input, .op-invalid select, .op-invalid textarea");
@@ -178,11 +186,40 @@
     if (event.key === "Escape") document.querySelectorAll("details.op-menu[open]").forEach((menu) => (menu.open = false));
   });
   document.addEventListener("toast", (event) => toast(event.detail.level, event.detail.text));
+  let opener = ""; // the address of the link that led to the dialog
+  function open(dialog) {
+    opener = document.activeElement.getAttribute("href");
+    dialog.ariaLabel = dialog.querySelector("h1")?.textContent ?? "";
+    dialog.showModal();
+  }
+
+  // The browser gives the focus back to the link, unless that was drawn anew meanwhile, or its menu has closed.
+  function leave(dialog) {
+    dialog.replaceChildren();
+    if (document.activeElement !== document.body) return;
+    const link = [...document.querySelectorAll("[data-dialog]")].find((each) => each.getAttribute("href") === opener);
+    const part = link?.checkVisibility() ? link : link?.closest("details")?.querySelector("summary");
+    (part ?? document.getElementById("content"))?.focus({ preventScroll: true });
+  }
+
+  let held = ""; // the part that is drawn anew, where the keyboard is in it
+  document.addEventListener("htmx:before:swap", ({ detail: { ctx: { target } } }) => {
+    held = target instanceof Element && target.contains(document.activeElement) ? target.id : "";
+  });
+
+  // Whoever works by keyboard stays in the part that he is in, though what had the focus is gone.
+  function stay() {
+    if (!held || document.activeElement !== document.body) return;
+    const parts = document.getElementById(held)?.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, summary");
+    [...(parts ?? [])].find((part) => part.checkVisibility())?.focus({ preventScroll: true });
+  }
+
   document.addEventListener("htmx:after:swap", (event) => {
     const target = event.detail.ctx.target;
     if (!(target instanceof Element)) return;
     const shown = target.isConnected ? target : document.body;
-    if (shown.id === "dialog" && !shown.open && shown.childElementCount) shown.showModal();
+    if (shown.id === "dialog" && !shown.open && shown.childElementCount) open(shown);
+    stay();
     document.querySelectorAll("#toasts > *:not([data-seen])").forEach((entry) => {
       entry.dataset.seen = "";
       expire(entry);
@@ -191,6 +228,7 @@
   });
   // A list that keeps itself up to date waits while rows of it are chosen.
   document.addEventListener("htmx:before:request", (event) => {
+    if (!(event.target instanceof Element)) return; // of a part that has gone meanwhile
     if (event.target.matches("#list:not([data-news])") && event.target.querySelector(".op-pick input:checked")) event.preventDefault();
   });
   document.addEventListener("htmx:finally:request", () => {
@@ -199,7 +237,12 @@
   document.addEventListener("htmx:error", (event) => {
     if (event.detail.ctx && !event.detail.ctx.response) toast("danger", document.body.dataset.failed);
   });
-  window.addEventListener("pageshow", () => document.querySelectorAll(".busy").forEach((form) => form.classList.remove("busy")));
+  document.addEventListener("close", (event) => event.target.id === "dialog" && leave(event.target), true);
+  window.addEventListener("pagehide", () => document.querySelectorAll("[data-secret]").forEach((shown) => shown.replaceChildren()));
+  window.addEventListener("pageshow", (event) => {
+    document.querySelectorAll(".busy").forEach((form) => form.classList.remove("busy"));
+    if (event.persisted && document.querySelector("[data-secret]")) location.reload(); // emptied as it was left
+  });
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll("#toasts > *").forEach(expire);
     dress(document);

@@ -68,6 +68,7 @@ class Handler(RequestHandler):
         self.request_id = secrets.token_hex(8)
         self.actor = self.tenant = self.session = self._scope = None
         self.permissions = frozenset()
+        self.lacks = False  # a second factor, which is required here
         self.base = route.console.base
         self.reader = self._reader()
 
@@ -108,10 +109,10 @@ class Handler(RequestHandler):
                 return
             if required and self.tenant["status"] != "active":
                 raise Denied("tenant_stopped")
-            lacks = self.tenant["parameters"]["second_factor"] and not session.proven
-            if required and lacks and not self.without_factor:
+            self.lacks = bool(self.tenant["parameters"]["second_factor"]) and not session.proven
+            if required and self.lacks and not self.without_factor:
                 raise FactorFirst()
-            self.permissions = frozenset() if lacks else self._scope.permissions
+            self.permissions = frozenset() if self.lacks else self._scope.permissions
         elif session.actor.kind == "platform":
             self.permissions = ALL
         self.session, self.actor = session, session.actor
@@ -193,7 +194,10 @@ class Handler(RequestHandler):
 
     def linked(self, path: str) -> bool:
         """Whether this console has such a page and the reader may see it."""
-        return (self.console.name, path) in self.routes and self.can(path)
+        if (self.console.name, path) not in self.routes or not self.can(path):
+            return False
+        found = self.routes.find(self.console.name, path).handler
+        return not self.lacks or bool(getattr(found, "without_factor", False))
 
     @property
     def routes(self) -> RouteMap:
@@ -262,17 +266,19 @@ class Handler(RequestHandler):
         else:
             self.redirect(local_path(path), status=303)
 
-    def flash(self, level: str, text: str) -> None:
-        """Keep a message for the next page: level success, info, warning or danger."""
-        self.set_signed_cookie("flash", json.dumps([level, text]), expires_days=None, **self._cookie_rules())
+    def flash(self, level: str, text: str, offer: tuple[str, str] | None = None) -> None:
+        """Keep a message for the next page: level success, info, warning or danger. `offer`: what can be done next, as
+        the address that a button of the message posts to, and its label.
+        """
+        self.set_signed_cookie("flash", json.dumps([level, text, offer]), expires_days=None, **self._cookie_rules())
 
-    def _take_flash(self) -> tuple[str, str] | None:
+    def _take_flash(self) -> tuple[str, str, tuple[str, str] | None] | None:
         kept = self.get_signed_cookie("flash", max_age_days=1)
         if not kept:
             return None
         self.clear_cookie("flash")
-        level, text = json.loads(kept)
-        return level, text
+        level, text, *offer = json.loads(kept)  # of a page of the version before it has two parts
+        return level, text, tuple(offer[0]) if offer and offer[0] else None
 
     def keep(self, name: str, value: str, days: float | None = YEAR) -> None:
         """Set a cookie by the rules of the house; `days` None lasts until the browser closes."""

@@ -12,8 +12,8 @@ from typing import Any
 from saas.handlers.columns import Column
 from saas.i18n import N_
 from saas.tenants import certificates, radsec_config
+from saas.tenants.config_text import EngineFacts
 from saas.tenants.nas import Nas
-from saas.tenants.nas_config import EngineFacts
 from saas.tenants.scope import Scope
 from saas.values import utcnow
 

@@ -26,6 +26,7 @@ from saas.tenants import (
     plans,
     pools,
     traces,
+    user_checks,
     webhooks,
 )
 
@@ -34,12 +35,16 @@ class AccountFields(lines.LineForm, accounts.QuickOpenForm):
     """What is set of an account, by whichever form."""
 
 
+class DeviceFields(user_checks.UserCheckForm, nas.NasForm):
+    """What is set of a device, by whichever form."""
+
+
 _FORMS: Mapping[str, type[BaseModel]] = {
     "account": AccountFields,
     "card": card_making.BatchForm,
     "group": operators.GroupForm,
     "member": members.MemberForm,
-    "nas": nas.NasForm,
+    "nas": DeviceFields,
     "notice_text": notices_texts.TextForm,
     "operator": operators.OperatorForm,
     "parameters": parameters.ParametersForm,
@@ -58,6 +63,7 @@ _TITLES: Mapping[str, str] = {
     "card": N_("Recharge card"),
     "closing_told_at": N_("Told of the closing"),
     "down_rate": N_("Download"),
+    "ended_before": N_("Ended before"),
     "error_cause": N_("Error-Cause"),
     "expires_at": N_("Expires"),
     "fingerprint": N_("Fingerprint"),
@@ -109,6 +115,7 @@ _PERMITTED: Mapping[str, str] = {
     "plans": NOUNS["plan"],
     "sessions": NOUNS["session"],
 }
+_ROOM = 60  # characters of changes in a table
 _RATES = ("up_rate", "down_rate", "end_up_rate", "end_down_rate")
 _OCTETS = ("octets", "octets_left", "gift_octets")
 _SECONDS = ("seconds", "seconds_left", "idle_timeout")
@@ -127,6 +134,13 @@ class Line(NamedTuple):
 def changes_text(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> str:
     """The same in one line, for a spreadsheet."""
     return "; ".join(f"{line.title}: {line.before} → {line.after}" for line in change_lines(reader, entry, names))
+
+
+def changes_brief(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> str:
+    """What was there before and is something else now, for a table: as much as a cell has room for."""
+    kept = {name: pair for name, pair in entry["changes"].items() if pair[0] not in (None, "", [])}
+    text = changes_text(reader, {**entry, "changes": kept}, names)
+    return text if len(text) <= _ROOM else f"{text[:_ROOM]}…"
 
 
 def change_lines(reader: Reader, entry: audit.Entry, names: Mapping[str, str]) -> list[Line]:
@@ -159,6 +173,8 @@ def value_text(reader: Reader, form: type[BaseModel], name: str, value: Any) -> 
     """A stored value of a form's field as the log prints it."""
     info = next(info for info in describe(form) if info.name == name)
     text = _text(reader, name, info, value)
+    if value == 0 and info.hints.get("zero"):
+        return text
     return f"{text} {reader(info.hints['unit'])}" if text and info.hints.get("unit") else text
 
 
@@ -174,6 +190,8 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return reader(N_("yes") if value else N_("no"))
+    if value == 0 and info and info.hints.get("zero"):
+        return reader(info.hints["zero"])
     if isinstance(value, datetime):
         return reader.moment(value)
     if isinstance(value, list) and info and info.widget == "permissions":
@@ -191,6 +209,8 @@ def _text(reader: Reader, name: str, info: FieldInfo | None, value: Any) -> str:
         return f"{value / 100:g} %"
     if name in ("status", "state") and value in STATES:
         return reader(STATES[value][0])
+    if name == "vendor":
+        return reader(nas.VENDORS.get(value, value))
     words = info.hints.get("labels", {}) if info else {}
     return reader(words.get(value, str(value))) if isinstance(value, str) else str(value)
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from saas.handlers.causes import ERROR_ADVICE, ERROR_CAUSES
 from saas.i18n import N_, Reader
+from saas.tenants import probes
+from saas.tenants.disconnects import CommandResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,16 @@ def outcome(reader: Reader, attempt: Mapping[str, Any]) -> Outcome:
     text, heading, advice = _FAILED[result]
     text = reader(text, attempts=attempt["attempts"])
     return Outcome("red", text, reader(_GOES_ON[kind]), reader(heading), tuple(map(reader, advice)))
+
+
+def probed(reader: Reader, result: CommandResult) -> Outcome:
+    """The words for what a device answered when it was asked to end a session that nobody has."""
+    if probes.hears(result):
+        return Outcome("green", reader(N_("The device hears requests and believes them: forcing off works.")))
+    if result.result == "nak":
+        return _refused(reader, result.error_cause)
+    text, heading, advice = _FAILED[result.result]
+    return Outcome("red", reader(text, attempts=result.attempts), "", reader(heading), tuple(map(reader, advice)))
 
 
 def rate(reader: Reader, bits: int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from saas import i18n, pinyin
@@ -14,6 +15,7 @@ from saas.handlers.routes import Route
 from saas.handlers.words import account_state, expiry
 from saas.i18n import N_
 from saas.tenants import finding, plans
+from saas.values import normal_username
 
 _NOUNS = ("accounts", "members", "sessions", "nas", "plans", "payments")
 # A page that does something to one object is a command; what has to be typed behind it.
@@ -24,6 +26,13 @@ _WHOM: Mapping[str, str] = {
     "nas": N_("then type a device"),
 }
 _ABOUT_ONE = re.compile(r"/(accounts|members|sessions|nas)/\{id\}/[\w-]+")
+_USERNAME = re.compile(r"[A-Za-z0-9._@+\\-]{2,64}")
+_DAY = re.compile(r"(20\d\d)[-/.]?(\d{1,2})[-/.]?(\d{1,2})")
+_BY_DAY = (
+    ("/payments", N_("Payments"), "cash"),
+    ("/sessions", N_("Sessions"), "history"),
+    ("/log", N_("Operation log"), "clipboard"),
+)
 _QUALIFIER = re.compile(r"(\w+)[:：](\S+)")
 # How a state of an account is asked of the list of accounts.
 _STATES: Mapping[str, Mapping[str, str]] = {
@@ -56,10 +65,11 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`jump`: the address of what the text is the whole name of, "" for none."""
+    """`jump`: the address of what the text is the whole name of, "" for none. `offers`: where nothing is found."""
 
     groups: Sequence[Group]
     jump: str = ""
+    offers: Sequence[Group] = ()
 
     @property
     def goes(self) -> str:
@@ -82,13 +92,42 @@ async def answer(page: Handler, text: str) -> Answer:
         Group(N_("Members"), [_member(page, row) for row in found.members]),
         Group(N_("Sessions"), [_session(page, row) for row in found.sessions]),
         Group(N_("NAS devices"), [_device(page, row) for row in found.devices]),
+        Group(N_("Lists"), _days(page, text)),
         Group(N_("Commands"), await _commands(page, text, nouns)),
     ]
     shown = [group for group in groups if group.hits]
     jump = page.url(f"/{found.sole.noun}/{{id}}", id=found.sole.id) if found.sole else ""
     if jump and not shown:  # an id
         shown = [Group(N_("Open"), [Hit(text, "", jump, "arrow-right")])]
-    return Answer(shown, jump)
+    return Answer(shown, jump, () if shown else await _offers(page, text))
+
+
+async def _offers(page: Handler, text: str) -> list[Group]:
+    """For the name of an account that there is not: those that are called almost so, and the page that opens it."""
+    if not _USERNAME.fullmatch(text):
+        return []
+    alike = await finding.similar(page.scope, text) if page.linked("/accounts/{id}") else []
+    groups = [Group(N_("Similar accounts"), await _accounts(page, alike))] if alike else []
+    if page.linked("/accounts/open"):
+        name = normal_username(text)
+        hit = Hit(name, page.reader(N_("Quick open")), page.url("/accounts/open", username=name), "user-plus")
+        groups.append(Group(N_("Open an account"), [hit]))
+    return groups
+
+
+def _days(page: Handler, text: str) -> list[Hit]:
+    """What happened on a day: ``2026-11-23``, ``2026/11/23`` or ``20261123``."""
+    if not (said := _DAY.fullmatch(text)):
+        return []
+    try:
+        day = date(*map(int, said.groups())).isoformat()
+    except ValueError:
+        return []
+    return [
+        Hit(page.reader(title), day, page.url(path, since=day, until=day), icon)
+        for path, title, icon in _BY_DAY
+        if page.linked(path)
+    ]
 
 
 async def _accounts(page: Handler, rows: Sequence[Any]) -> list[Hit]:

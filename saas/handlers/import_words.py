@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from saas.handlers.messages import STATES, field_message
+from saas.handlers.messages import FIELD, STATES, field_message
 from saas.i18n import N_, Reader
 from saas.tenants.import_columns import TITLES
 
-_RUN = ("columns", "checking", "checked", "importing", "done", "undoing", "undone", "cancelled", "stopped")
+_RUN = ("reading", "columns", "checking", "checked", "importing", "done", "undoing", "undone", "cancelled", "stopped")
+_UNREADABLE = ("not_a_table", "old_spreadsheet", "bad_encoding", "too_many_rows", "unpacks_too_big", "empty_table")
 _ROW = ("bad", "good", "done", "refused", "undone", "kept")
 _DONE = {"done": N_("Imported")}
 RUN_STATES: Mapping[str, str] = {name: STATES[name][0] for name in _RUN} | _DONE
@@ -46,7 +47,7 @@ REASONS: Mapping[str, str] = {
     "tenant_stopped": N_("This system is stopped. Please ask the platform."),
     "tier_limit": N_("The limit of your tier is reached, so it was stopped."),
     "file_gone": N_("The file is not kept for longer than a week. Please upload it again."),
-}
+} | {code: FIELD[code] for code in _UNREADABLE}
 # What each column of the template takes.
 HELP: Mapping[str, str] = {
     "login": N_(

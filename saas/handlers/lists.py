@@ -52,6 +52,9 @@ class Filter:
         return not self.choices or value in dict(self.choices)
 
 
+Sender = Callable[["ListPage", ListQuery], Awaitable[None]]
+
+
 class ListPage(Handler):
     """Declare `title`, `columns` and `rows`; the rest has defaults. ``?format=csv`` or ``xlsx`` is the export."""
 
@@ -68,6 +71,7 @@ class ListPage(Handler):
     live: ClassVar[int] = 0  # seconds after which the list draws itself anew; 0: only when asked
     news: ClassVar[str] = ""  # path of the events "changed" at which it does so; "" for none
     export: ClassVar[str] = "list"  # file name of the export, without its ending; "" offers none
+    further: ClassVar[Mapping[str, Sender]] = {}  # its formats beside CSV and XLSX, which a browser shows itself
     tabs: ClassVar[Sequence[tuple[str, Mapping[str, str]]]] = ()  # views that everybody has: title, query
     elsewhere: ClassVar[
         Sequence[tuple[str, str, Mapping[str, str]]]
@@ -90,8 +94,9 @@ class ListPage(Handler):
         stored = await self.choices()
         filters = [replace(known, choices=stored.get(known.name, known.choices)) for known in self.filters]
         query = self.asked(filters)
-        if self.export and self.query("format") in _FORMATS:
-            await _FORMATS[self.query("format")](self, replace(query, after=None, limit=EXPORT_STEP))
+        formats = {**_FORMATS, **self.further}
+        if self.export and self.query("format") in formats:
+            await formats[self.query("format")](self, replace(query, after=None, limit=EXPORT_STEP))
             return
         found = await self.rows(query)
         kept = await views.of_list(self.scope, self.route.path) if self.keeps_views else []
@@ -152,7 +157,7 @@ async def _send_xlsx(page: ListPage, query: ListQuery) -> None:
             await add([[typed(page.reader, column, row) for column in page.columns] for row in rows])
 
 
-_FORMATS: Mapping[str, Callable[[ListPage, ListQuery], Awaitable[None]]] = {"csv": _send_csv, "xlsx": _send_xlsx}
+_FORMATS: Mapping[str, Sender] = {"csv": _send_csv, "xlsx": _send_xlsx}
 
 
 class Listing:
@@ -245,9 +250,10 @@ class Listing:
         return urlencode({name: value for name, value in {"q": self.query.q, **self.query.filters}.items() if value})
 
     @property
-    def exports(self) -> list[tuple[str, str]]:
-        """Names and addresses of the export."""
-        return [(name.upper(), self._address(format=name)) for name in _FORMATS] if self.page.export else []
+    def exports(self) -> list[tuple[str, str, bool]]:
+        """Names and addresses of the export, and whether a browser shows that format itself."""
+        formats = {**_FORMATS, **self.page.further} if self.page.export else {}
+        return [(name.upper(), self._address(format=name), name in self.page.further) for name in formats]
 
     def sorted_by(self, column: Column) -> str:
         """ "ascending", "descending" or ""."""

@@ -10,7 +10,8 @@ from saas.pdf import Paper
 from saas.tenants import ledger
 from saas.tenants.documents import Document, Line
 
-PAID_BY = {**METHODS, ledger.BALANCE: N_("Balance")}
+_LAST = {ledger.BALANCE: N_("Balance"), ledger.USE: METHODS[ledger.USE]}
+PAID_BY = {**{name: word for name, word in METHODS.items() if name not in _LAST}, **_LAST}  # as people expect them
 _DIGITS = "零壹贰叁肆伍陆柒捌玖"
 _PLACES = ("仟", "佰", "拾", "")
 

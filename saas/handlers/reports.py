@@ -28,6 +28,7 @@ JOBS = {
     "chain": N_("Chain the entries of the operation logs"),
     "chain_check": N_("Check the chain of the platform log"),
     "bulk": N_("Work off bulk operations"),
+    "import_files": N_("Read the files of imports"),
     "imports": N_("Work off imports"),
     "plans": N_("Prepare accounts for a change of their plan"),
     "scheduled": N_("Do what is due for the tenants"),
@@ -44,6 +45,7 @@ SCHEDULED = {
     "proof": N_("Prove that every balance is the sum of its entries"),
     "quota_used": N_("Tell whose quota is used up, or nearly"),
     "renewals": N_("Renew from the balance"),
+    "retention": N_("Remove session details that were kept long enough"),
 }
 ENGINE_COLUMNS = (
     Column(N_("Worker"), "worker", role="title"),
@@ -165,4 +167,6 @@ def schedule_rows(reader: Reader, summaries: Sequence[Summary]) -> list[dict[str
 def _when(reader: Reader, schedule: Schedule | None) -> str:
     if isinstance(schedule, Every):
         return reader(N_("every {n} min"), n=schedule.minutes)
+    if schedule and schedule.hour:
+        return reader(N_("daily at the tenant's hour of notices"))
     return reader(N_("daily at {time}"), time=schedule.at.strftime("%H:%M")) if schedule else ""

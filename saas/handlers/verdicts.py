@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saas.handlers.messages import STATES
+from saas.handlers.words import AUTH_METHODS, DEEDS, REASONS
 from saas.i18n import N_, Reader
 from saas.tenants.verdict import Verdict
 from saas.values import from_epoch
@@ -25,8 +26,9 @@ class Headline:
 
 @dataclass(frozen=True, slots=True)
 class RuleLine:
-    """A rule: whether it passed, and the fact it looked at."""
+    """A rule: its name, whether it passed, and the fact it looked at."""
 
+    name: str
     passed: bool
     text: str
 
@@ -46,7 +48,7 @@ _FAILED: Mapping[str, tuple[str, str]] = {
         N_("It can log in again once its status is normal."),
     ),
     "nas": (
-        N_("Cannot get online here: the plan {plan} is not for this device."),
+        N_("Cannot get online at {device}: the plan {plan} is not for this device."),
         N_("Bind the plan to the device, or to none: then it is good everywhere."),
     ),
     "expiry": (
@@ -75,7 +77,26 @@ _FAILED: Mapping[str, tuple[str, str]] = {
     ),
     "concurrency": (
         N_("Online already: {sessions} of {limit} sessions are in use, another device is refused."),
-        N_("Force a session off, if it is not wanted; a dead one is freed by itself after three missed updates."),
+        N_("Force a session off, if it is not wanted; a dead one is freed by itself after some missed updates."),
+    ),
+}
+# What a log-in failed of though the account may get online: reason of the refusal -> what is the matter, what to do.
+ATTEMPTS: Mapping[str, tuple[str, str]] = {
+    "password": (
+        N_("Can get online, but its password was wrong: {count} times, last on {when} at {device}, by {method}."),
+        N_("Let it be typed again; or change it, and change it in the subscriber's device too."),
+    ),
+    "guarded": (
+        N_("Locked out for a while after too many wrong passwords: last on {when} at {device}."),
+        N_("It passes by itself. Change the password, and change it in the subscriber's device too."),
+    ),
+    "method": (
+        N_("Can get online, but not the way it is asked at {device}: refused {count} times, last on {when}, {method}."),
+        N_("Let the device offer another method: its page says which ones fit."),
+    ),
+    "eap": (
+        N_("Can get online, but the dialogue broke off: {count} times, last on {when} at {device}, {method}."),
+        N_("The subscriber's device gave up: its settings or the name of the server do not fit."),
     ),
 }
 # at_end -> what becomes of a log-in after the end
@@ -97,11 +118,37 @@ def headline(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> He
         return _restricted(reader, verdict)
     rule = None if decision.accepted else decision.failed
     if rule is None:
-        text = N_("Online now.") if verdict.open else N_("Can get online.")
-        return Headline("green", reader(text), "")
+        return Headline("green", reader(N_("Online now.")), "") if verdict.open else _offline(reader, verdict, devices)
     text, advice = _FAILED[rule.name]
     tone = "orange" if rule.name == "concurrency" else "red"
-    return Headline(tone, reader(text, **_facts(reader, rule.data, devices)), reader(advice))
+    facts = {**_facts(reader, rule.data, devices), "device": devices.get(verdict.nas_id, "?")}
+    return Headline(tone, reader(text, **facts), " ".join((*_whose(reader, verdict), reader(advice))))
+
+
+def _whose(reader: Reader, verdict: Verdict) -> list[str]:
+    """Who suspended or closed the account, when and why."""
+    if not (deed := verdict.deed):
+        return []
+    said = {"what": reader(DEEDS[deed["verb"]]), "when": reader.minute(deed["at"]), "who": deed["actor_name"]}
+    if not deed["note"]:
+        return [reader(N_("{what} on {when} by {who}."), **said)]
+    return [reader(N_("{what} on {when} by {who}: “{note}”."), **said, note=deed["note"])]
+
+
+def _offline(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> Headline:
+    """No rule is in the way: what the last log-in failed of nevertheless, or how it went before."""
+    since = verdict.refused_since
+    if since and since[0]["reason"] in ATTEMPTS:
+        text, advice = ATTEMPTS[since[0]["reason"]]
+        facts = {"count": since[0]["count"], "when": reader.minute(since[0]["last_at"])}
+        facts |= {"device": devices.get(since[0]["nas_id"], "?"), "method": AUTH_METHODS.get(since[0]["method"], "?")}
+        return Headline("orange", reader(text, **facts), reader(advice))
+    told = [reader(N_("Last online from {when} on."), when=reader.minute(verdict.last))] if verdict.last else []
+    if since:
+        count, why = sum(row["count"] for row in since), reader(REASONS[since[0]["reason"]])
+        gone = N_("Refused {count} times since, last for a reason that is gone: {why}.")
+        told.append(reader(gone, count=count, why=why))
+    return Headline("green", reader(N_("Can get online.")), " ".join(told))
 
 
 def _restricted(reader: Reader, verdict: Verdict) -> Headline:
@@ -119,7 +166,7 @@ def rule_lines(reader: Reader, verdict: Verdict, devices: Mapping[str, str]) -> 
     lines: list[RuleLine] = []
     for rule in verdict.decision.rules:
         text = _LINES[rule.name](rule.passed, rule.data)
-        lines.append(RuleLine(rule.passed, reader(text, **_facts(reader, rule.data, devices))))
+        lines.append(RuleLine(rule.name, rule.passed, reader(text, **_facts(reader, rule.data, devices))))
     return lines
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from saas.handlers.columns import Column
 from saas.handlers.messages import ERROR, FIELD, field_message, sentence
 from saas.i18n import N_, Reader
 from saas.tenants.accounts import PAY_METHODS
@@ -48,6 +47,16 @@ REASONS: Mapping[str, str] = {
     "vlan": N_("Other VLAN"),
     "concurrency": N_("Online already"),
 }
+# By what a device asked.
+AUTH_METHODS: Mapping[str, str] = {
+    "pap": "PAP",
+    "chap": "CHAP",
+    "mschapv1": "MS-CHAPv1",
+    "mschapv2": "MS-CHAPv2",
+    "eap": "EAP",
+    "eap-md5": "EAP-MD5",
+    "eap-mschapv2": "EAP-MSCHAPv2",
+}
 # How the first thing known of a session was told, and who ended it.
 START_SOURCES: Mapping[str, str] = {
     "start": N_("The device reported the start"),
@@ -58,7 +67,7 @@ STOP_SOURCES: Mapping[str, str] = {
     "stop": N_("The device reported the end"),
     "on": N_("The device reported that it has started"),
     "off": N_("The device reported that it goes down"),
-    "stale": N_("Three updates were missed, so it was taken for lost"),
+    "stale": N_("Its updates were missed for too long, so it was taken for lost"),
     "clear": N_("An operator cleared the device's rows"),
     "disconnect": N_("Asked to end it, the device knew of no such session"),
     "reused": N_("The device began another session under the same id"),
@@ -172,14 +181,6 @@ DEEDS: Mapping[str, str] = {
     "transfer": N_("Transferred"),
     "close": N_("Closed"),
 }
-DEED_COLUMNS = (
-    Column(N_("Time"), "at", "minute"),
-    Column(N_("What"), "verb", words=DEEDS, role="title"),
-    Column(N_("Amount"), "charged", "money"),
-    Column(N_("Expires"), "expires_at", "minute"),
-    Column(N_("By"), "actor_name"),
-    Column(N_("Note"), "note"),
-)
 
 
 def refusal(reader: Reader, code: str, data: Mapping[str, Any]) -> str:

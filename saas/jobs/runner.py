@@ -20,7 +20,7 @@ from saas.jobs.kicks import kick_oldest
 from saas.jobs.notes import keep_notes
 from saas.jobs.overdue import Overdue
 from saas.jobs.scheduled import Scheduler
-from saas.tenants import bulk_work, health, import_work
+from saas.tenants import bulk_work, health, import_reading, import_work
 from saas.tenants.adjusting import adjust_due
 from saas.tenants.chain import check_platform, link_waiting
 from saas.tenants.first_logins import begin_terms
@@ -62,6 +62,7 @@ def all_jobs() -> list[Job]:
         Job("scheduled", 5, Scheduler().run_due),
         Job("notices", 2, send_due),
         Job("bulk", 0.5, partial(work_off, bulk_work.WORK)),
+        Job("import_files", 0.5, partial(work_off, import_reading.WORK)),
         Job("imports", 0.5, partial(work_off, import_work.WORK)),
         Job("chain", 1, link_waiting),
         Job("chain_check", 600, check_platform),

@@ -10,7 +10,19 @@ from datetime import datetime
 from functools import partial
 
 from saas.errors import Unavailable
-from saas.tenants import activations, cards, chain, closings, overview, proof, reminders, renewals, schedules, sums
+from saas.tenants import (
+    activations,
+    cards,
+    chain,
+    closings,
+    overview,
+    proof,
+    reminders,
+    renewals,
+    retention,
+    schedules,
+    sums,
+)
 from saas.tenants.fanout import each_tenant
 from saas.tenants.schedules import SCHEDULES, Occasion, Schedule
 from saas.tenants.scope import PlatformScope, Scope
@@ -33,6 +45,7 @@ WORK: Mapping[str, Work] = {
     "proof": proof.prove_due,
     "quota_used": reminders.tell_used_up,
     "renewals": renewals.renew_due,
+    "retention": retention.forget_sessions,
 }
 
 

@@ -89,8 +89,9 @@ class Acct:
     async def _record(self, reports: list[Report]) -> None:
         accounts = await self._accounts(reports)
         events = [_event(report, report.token.account_id or accounts.get(report.name, "")) for report in reports]
+        silences = {report.name[0]: report.request.nas.device.stale_after for report in reports}
         try:
-            await journal.record(self._ps, self._pool, events)
+            await journal.record(self._ps, self._pool, events, silences)
         except Unavailable:
             self._drop_all("store_unavailable", reports)
             return

@@ -29,7 +29,7 @@ from saas.radius.notes import Notes
 from saas.radius.stations import station_of
 from saas.radius.tokens import Tokens
 from saas.tenants import lines, slots
-from saas.tenants.access import Decision, LoginRecord, LoginRequest, decide
+from saas.tenants.access import Decision, LoginRecord, LoginRequest, decide, guest
 from saas.tenants.refusals import Refusal
 from saas.tenants.scope import PlatformScope
 from saas.tenants.slots import Counted, SlotRequest
@@ -156,6 +156,9 @@ class Auth:
         else:
             password = self._password(login, record) if record and methods.wants_password(request.packet) else None
             proof = methods.check(request.packet, request.nas.secret, password, nt_hash)
+            if request.nas.device.user_check != "password":
+                proof = methods.waived(proof)
+                record = self._let_in_unchecked(attempt, proof)
         attempt.proof = proof
         if proof.garbled:
             self._note(attempt, "secret_mismatch", {})
@@ -173,6 +176,15 @@ class Auth:
                 self._drop(request, "overload")
         else:
             self._accept(attempt, decision)
+
+    def _let_in_unchecked(self, attempt: Attempt, proof: Proof) -> LoginRecord | None:
+        """The record of an attempt, also of nobody's where the device lets in anybody."""
+        login, request = attempt.login, attempt.request
+        device = request.nas.device
+        if login is not None and login.record is None and proof.right and device.user_check == "none":
+            record = guest(*attempt.name, device.interim_interval, device.max_session_time)
+            login = attempt.login = Login(record, request.received)  # kept nowhere: elsewhere it is nobody's
+        return login.record if login else None
 
     def _new_slot(self) -> str:
         self._slot_number += 1
@@ -212,7 +224,8 @@ class Auth:
         token = self._tokens.sign(record.tenant_id, record.account_id, attempt.slot)
         attributes = attempt.proof.attributes + grant.attributes(decision.session_timeout) + plain(CLASS, token)
         if login.let_in_by is not nas or login.let_in_from != attempt.station:
-            self.guard.let_in(nas, attempt.name, attempt.station)
+            if nas.device.user_check == "password":  # elsewhere it proves nothing to have been let in
+                self.guard.let_in(nas, attempt.name, attempt.station)
             login.let_in_by, login.let_in_from = nas, attempt.station
         if record.learns:
             self._learn(attempt, record)
@@ -247,6 +260,8 @@ class Auth:
 
     def _note(self, attempt: Attempt, reason: str, data: Mapping[str, Any]) -> None:
         request = attempt.request
+        if self._notes.full(request.nas.tenant_id):
+            return
         record = attempt.login.record if attempt.login else None
         self._notes.refused(
             Refusal(
@@ -325,6 +340,6 @@ def _slot_request(attempt: Attempt) -> SlotRequest:
     if counted is None:
         record = login.record
         counted = login.counted = Counted(
-            record.tenant_id, record.account_id, record.concurrency, record.interim_interval, record.kicks
+            record.tenant_id, record.account_id, record.concurrency, record.stale_after, record.kicks
         )
     return SlotRequest(counted, attempt.slot, attempt.request.nas.id, attempt.station)

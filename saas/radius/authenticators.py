@@ -1,18 +1,16 @@
-"""What proves a packet and what hides a password: MD5 and HMAC-MD5 as RADIUS uses them.
+"""What proves a packet and what hides a password: MD5 and HMAC-MD5 as RADIUS uses them (wire.py has the digests).
 
-A shared secret is turned once into hash states that are copied for each packet, which halves the cost of a proof.
 Comparisons take a time that tells nothing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Callable
 from hmac import compare_digest
 from struct import Struct
-from typing import Any, Final
+from typing import Final
 
+from saas.radius import wire
 from saas.radius.codec import (
     ACCESS_REQUEST,
     HEADER,
@@ -24,41 +22,25 @@ from saas.radius.codec import (
     parse,
 )
 
-try:  # half the overhead of hashlib's constructor, and there where a policy takes MD5 out of OpenSSL
-    from _md5 import md5 as _md5  # type: ignore[import-not-found]
-except ImportError:
-    _md5 = hashlib.md5
-md5: Final[Callable[..., Any]] = _md5
-
 ZEROS: Final = bytes(16)
 _PROOF_HEAD: Final = bytes((MESSAGE_AUTHENTICATOR, 18))
 _pack_head: Final = Struct("!BBH").pack  # code, identifier, length
-_INNER: Final = bytes(octet ^ 0x36 for octet in range(256))
-_OUTER: Final = bytes(octet ^ 0x5C for octet in range(256))
 
 
 class Secret:
-    """A shared secret with its hash states. `octets` is the secret itself; it is never empty."""
+    """A shared secret, ready for use. `octets` is the secret itself; it is never empty."""
 
-    __slots__ = ("_inner", "_outer", "octets")
+    __slots__ = ("key", "octets")
 
     def __init__(self, octets: bytes) -> None:
         if not octets:
             raise ValueError("empty secret")
         self.octets = octets
-        key = (md5(octets).digest() if len(octets) > 64 else octets).ljust(64, b"\0")
-        self._inner = md5(key.translate(_INNER))
-        self._outer = md5(key.translate(_OUTER))
+        self.key: wire.Prepared = wire.prepared(octets)
 
-    def mac(self, *parts: bytes) -> bytes:
-        """HMAC-MD5 (RFC 2104) of the parts in order."""
-        inner = self._inner.copy()
-        for part in parts:
-            inner.update(part)
-        outer = self._outer.copy()
-        outer.update(inner.digest())
-        digest: bytes = outer.digest()
-        return digest
+    def mac(self, data: bytes) -> bytes:
+        """HMAC-MD5 (RFC 2104)."""
+        return wire.mac(self.key, data)
 
 
 def proves_message(packet: Packet, secret: Secret, request_authenticator: bytes | None = None) -> bool:
@@ -70,19 +52,14 @@ def proves_message(packet: Packet, secret: Secret, request_authenticator: bytes 
     at = packet.proof_at
     if not at:
         return False
-    raw = packet.raw
-    if request_authenticator is None and raw[0] in (ACCESS_REQUEST, STATUS_SERVER):
-        proof = secret.mac(raw[: at + 2], ZEROS, raw[at + 18 :])
-    else:
-        proof = secret.mac(raw[:4], request_authenticator or ZEROS, raw[20 : at + 2], ZEROS, raw[at + 18 :])
-    return compare_digest(proof, raw[at + 2 : at + 18])
+    if request_authenticator is None and packet.raw[0] not in (ACCESS_REQUEST, STATUS_SERVER):
+        request_authenticator = ZEROS
+    return wire.proves(secret.key, packet.raw, at, request_authenticator or b"")
 
 
 def proves_request(packet: Packet, secret: Secret) -> bool:
     """Whether the keyed Request Authenticator is right: accounting (RFC 2866 section 3), Disconnect (RFC 5176)."""
-    raw = packet.raw
-    expected = md5(raw[:4] + ZEROS + raw[20:] + secret.octets).digest()
-    return compare_digest(expected, packet.authenticator)
+    return wire.signs(secret.octets, packet.raw)
 
 
 def reply(code: int, request: Packet, secret: Secret, attributes: bytes = b"", *, prove: bool = True) -> bytes:
@@ -92,15 +69,7 @@ def reply(code: int, request: Packet, secret: Secret, attributes: bytes = b"", *
     """
     if PROXY_STATE in request.first:
         attributes += b"".join(bytes((PROXY_STATE, len(state) + 2)) + state for state in request.all(PROXY_STATE))
-    length = HEADER + len(attributes) + (18 if prove else 0)
-    if length > 4096:
-        raise ValueError("reply too long")
-    head = _pack_head(code, request.id, length)
-    if prove:
-        proof = secret.mac(b"".join((head, request.authenticator, _PROOF_HEAD, ZEROS, attributes)))
-        attributes = _PROOF_HEAD + proof + attributes
-    signature = md5(b"".join((head, request.authenticator, attributes, secret.octets))).digest()
-    return b"".join((head, signature, attributes))
+    return wire.answer(code, request.raw, secret.octets, secret.key, attributes, prove)
 
 
 def access_request(
@@ -120,7 +89,7 @@ def keyed_request(code: int, identifier: int, secret: Secret, attributes: bytes,
     head = _pack_head(code, identifier, length)
     if prove:
         attributes = _PROOF_HEAD + secret.mac(head + ZEROS + _PROOF_HEAD + ZEROS + attributes) + attributes
-    return head + bytes(md5(head + ZEROS + attributes + secret.octets).digest()) + attributes
+    return head + wire.digest(head + ZEROS + attributes + secret.octets) + attributes
 
 
 def parse_reply(data: bytes, request: bytes, secret: Secret) -> Packet:
@@ -128,7 +97,7 @@ def parse_reply(data: bytes, request: bytes, secret: Secret) -> Packet:
     packet = parse(data)
     asked = request[4:20]
     raw = packet.raw
-    expected = md5(raw[:4] + asked + raw[20:] + secret.octets).digest()
+    expected = wire.digest(raw[:4] + asked + raw[20:] + secret.octets)
     if packet.id != request[1] or not compare_digest(expected, packet.authenticator):
         raise BadPacket("bad_authenticator")
     if packet.proof_at and not proves_message(packet, secret, asked):
@@ -144,7 +113,7 @@ def hide_password(password: bytes, secret: Secret, authenticator: bytes) -> byte
     hidden = b""
     previous = authenticator
     for at in range(0, len(padded), 16):
-        previous = _xor(padded[at : at + 16], md5(secret.octets + previous).digest())
+        previous = _xor(padded[at : at + 16], wire.digest(secret.octets + previous))
         hidden += previous
     return hidden
 
@@ -153,7 +122,7 @@ def unhide_password(hidden: bytes, secret: Secret, authenticator: bytes) -> byte
     """The password without its padding; None when the attribute is not 1 to 8 blocks of 16 octets."""
     if not hidden or len(hidden) % 16 or len(hidden) > 128:
         return None
-    return _uncover(hidden, secret, authenticator).rstrip(b"\0")
+    return wire.uncover(hidden, secret.octets, authenticator).rstrip(b"\0")
 
 
 def hide_salted(value: bytes, secret: Secret, authenticator: bytes, salt: bytes) -> bytes:
@@ -168,7 +137,7 @@ def unhide_salted(hidden: bytes, secret: Secret, authenticator: bytes) -> bytes 
     salt, blocks = hidden[:2], hidden[2:]
     if not blocks or len(blocks) % 16:
         return None
-    value = _uncover(blocks, secret, authenticator + salt)
+    value = wire.uncover(blocks, secret.octets, authenticator + salt)
     return value[1 : 1 + value[0]] if value[0] < len(value) else None
 
 
@@ -176,13 +145,6 @@ def salts(count: int) -> list[bytes]:
     """Salts of one packet: two octets each, all different, the highest bit set (RFC 2868 section 3.5)."""
     start = secrets.randbits(15)
     return [(0x8000 | (start + index) & 0x7FFF).to_bytes(2, "big") for index in range(count)]
-
-
-def _uncover(hidden: bytes, secret: Secret, start: bytes) -> bytes:
-    keys: bytes = md5(secret.octets + start).digest()
-    for at in range(16, len(hidden), 16):
-        keys += md5(secret.octets + hidden[at - 16 : at]).digest()
-    return _xor(hidden, keys)
 
 
 def _xor(one: bytes, other: bytes) -> bytes:

@@ -14,6 +14,8 @@ from typing import Any, Final, NamedTuple
 from pyrad.dictionary import Dictionary
 from pyrad.tools import DecodeAttr, EncodeAttr
 
+from saas.radius import wire
+
 ACCESS_REQUEST: Final = 1
 ACCESS_ACCEPT: Final = 2
 ACCESS_REJECT: Final = 3
@@ -155,33 +157,12 @@ def parse(data: bytes) -> Packet:
     4096; "bad_attribute": one that is cut off or shorter than its own head, or a Message-Authenticator that is not
     16 octets or comes twice.
     """
-    if len(data) < HEADER:
-        raise BadPacket("too_short")
-    end = data[2] << 8 | data[3]
-    if end < HEADER or end > MAX_PACKET:
-        raise BadPacket("bad_length")
-    if end > len(data):
-        raise BadPacket("too_short")
-    if end < len(data):
-        data = data[:end]
-    first: dict[int, bytes] = {}
-    more: list[tuple[int, bytes]] = []
-    proof_at = 0
-    at = HEADER
-    while at < end:
-        kind = data[at]
-        after = at + data[at + 1] if at + 1 < end else 0
-        if after < at + 2 or after > end:
-            raise BadPacket("bad_attribute")
-        if kind in first:
-            more.append((kind, data[at + 2 : after]))
-        else:
-            first[kind] = data[at + 2 : after]
-        if kind == MESSAGE_AUTHENTICATOR:
-            if proof_at or after - at != 18:
-                raise BadPacket("bad_attribute")
-            proof_at = at
-        at = after
+    found = wire.split(data)
+    if isinstance(found, str):
+        raise BadPacket(found)
+    length, first, more, proof_at = found
+    if length < len(data):
+        data = data[:length]
     return Packet(data, first, more, proof_at)
 
 

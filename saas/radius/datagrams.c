@@ -50,6 +50,45 @@ static PyObject *told(struct msghdr *message)
 	Py_RETURN_NONE;
 }
 
+/*
+ * Most datagrams come from where others came from a moment ago, and go back there: what an address is called is kept.
+ * Two tables that forget by being overwritten, by the address and by the object.
+ */
+enum { KEPT = 4096 };
+static struct {
+	struct sockaddr_in address;
+	PyObject *tuple;
+} kept[KEPT];
+static uint16_t kept_at[KEPT];
+
+static unsigned place_of(const struct sockaddr_in *address)
+{
+	return ((address->sin_addr.s_addr ^ (uint32_t)address->sin_port << 15) * 2654435761u) >> 20;
+}
+
+static unsigned place_of_object(const PyObject *object)
+{
+	return (unsigned)((uintptr_t)object >> 4) % KEPT;
+}
+
+/* (host, port) of an IPv4 address; a new reference. */
+static PyObject *place(const struct sockaddr_in *from)
+{
+	unsigned at = place_of(from);
+	char host[INET_ADDRSTRLEN];
+
+	if (!kept[at].tuple || kept[at].address.sin_addr.s_addr != from->sin_addr.s_addr ||
+	    kept[at].address.sin_port != from->sin_port) {
+		inet_ntop(AF_INET, &from->sin_addr, host, sizeof host);
+		PyObject *made = Py_BuildValue("(si)", host, ntohs(from->sin_port));
+		if (made == NULL) return NULL;
+		Py_XSETREF(kept[at].tuple, made);
+		kept[at].address = *from;
+		kept_at[place_of_object(made)] = (uint16_t)at;
+	}
+	return Py_NewRef(kept[at].tuple);
+}
+
 static PyObject *source(int i)
 {
 	char host[INET6_ADDRSTRLEN];
@@ -57,6 +96,7 @@ static PyObject *source(int i)
 	int six = from->any.sa_family == AF_INET6;
 	int port = ntohs(six ? from->v6.sin6_port : from->v4.sin_port);
 
+	if (!six && !messages[i].msg_hdr.msg_controllen) return place(&from->v4);
 	inet_ntop(from->any.sa_family, six ? (void *)&from->v6.sin6_addr : (void *)&from->v4.sin_addr, host, sizeof host);
 	PyObject *info = told(&messages[i].msg_hdr);
 	if (info == NULL) return NULL;
@@ -85,9 +125,12 @@ static PyObject *take(PyObject *Py_UNUSED(self), PyObject *args)
 		count = recvmmsg(fd, messages, AT_ONCE, MSG_DONTWAIT, NULL);
 		for (int i = 0; found && i < count; i++) {
 			PyObject *from = source(i);
-			PyObject *pair = from ? Py_BuildValue("(y#N)", buffers[i], (Py_ssize_t)messages[i].msg_len, from) : NULL;
+			PyObject *data = PyBytes_FromStringAndSize(buffers[i], (Py_ssize_t)messages[i].msg_len);
+			PyObject *pair = data && from ? PyTuple_Pack(2, data, from) : NULL;
 			if (pair == NULL || PyList_Append(found, pair) < 0) Py_CLEAR(found);
 			Py_XDECREF(pair);
+			Py_XDECREF(data);
+			Py_XDECREF(from);
 		}
 	}
 	return found;
@@ -106,6 +149,12 @@ static int make_ready(int i, PyObject *pair)
 	}
 	if (!PyArg_ParseTuple(pair, "SO!", &data, &PyTuple_Type, &address)) return 0;
 	prepare(i, PyBytes_AS_STRING(data), (size_t)PyBytes_GET_SIZE(data));
+	unsigned at = kept_at[place_of_object(address)];
+	if (kept[at].tuple == address) {
+		addresses[i].v4 = kept[at].address;
+		messages[i].msg_hdr.msg_namelen = sizeof kept[at].address;
+		return 1;
+	}
 	int parsed = PyTuple_GET_SIZE(address) == 3 ? PyArg_ParseTuple(address, "sIO!", &host, &port, &PyTuple_Type, &info)
 						    : PyArg_ParseTuple(address, "sI|II", &host, &port, &flow, &scope);
 	if (!parsed) return 0;

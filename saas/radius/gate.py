@@ -16,12 +16,14 @@ from saas.radius import codec
 from saas.radius.authenticators import reply
 from saas.radius.codec import HEADER, NAS_IDENTIFIER, PROXY_STATE, STATUS_SERVER, BadPacket, Packet, parse, text
 from saas.radius.counters import Counters
-from saas.radius.duplicates import Answer, Duplicates, Key
+from saas.radius.duplicates import Duplicates, Remembered, answer_of
 from saas.radius.identify import Nas, Table, normal_source
 from saas.radius.lanes import Lanes
 from saas.radius.notes import Notes
 from saas.radius.server import Address, Datagram, Listener
 from saas.radius.tracing import Tracer
+
+Key = tuple[Address, bytes]  # where a request came from, and its header
 
 # What each port takes, beside Status-Server (RFC 5997)
 _TAKES: Final[Mapping[str, int]] = {"auth": codec.ACCESS_REQUEST, "acct": codec.ACCOUNTING_REQUEST}
@@ -31,9 +33,11 @@ _ALIVE: Final[Mapping[str, int]] = {"auth": codec.ACCESS_ACCEPT, "acct": codec.A
 
 
 class Request:
-    """A proven request, and how to answer it once. `received` in seconds since 1970; `source` in normal spelling."""
+    """A proven request, and how to answer it once. `received` in seconds since 1970; `source` in normal spelling;
+    `address` as it came, `header` the first octets, by which it is known again.
+    """
 
-    __slots__ = ("_answer", "_gate", "_listener", "key", "nas", "packet", "received", "source")
+    __slots__ = ("_gate", "_listener", "_remembered", "address", "header", "nas", "packet", "received", "source")
 
     def __init__(
         self,
@@ -42,37 +46,38 @@ class Request:
         source: str,
         received: float,
         listener: Listener,
-        key: Key,
-        answer: Answer,
+        address: Address,
+        header: bytes,
+        remembered: Remembered,
         gate: Gate,
     ) -> None:
         self.packet = packet
         self.nas = nas
         self.source = source
         self.received = received
-        self.key = key
+        self.address = address
+        self.header = header
         self._listener = listener
-        self._answer = answer
+        self._remembered = remembered
         self._gate = gate
 
     @property
-    def address(self) -> Address:
-        """Where it came from."""
-        return self.key[0]
+    def key(self) -> Key:
+        """What tells it from all others of the last seconds."""
+        return self.address, self.header
 
     def answer(self, octets: bytes) -> None:
         """Send the answer and remember it for retransmissions."""
-        self._answer.octets = octets
-        self._listener.send(octets, self.key[0])
+        self._remembered[self.header] += octets
+        self._listener.send(octets, self.address)
         if self._gate.tracer is not None:
             self._gate.tracer.answered(self, octets)
 
     def abandon(self, reason: str) -> None:
         """No answer, for a drop reason: the next try will be a new request."""
-        gate = self._gate
-        gate.duplicates.forget(self.key)
-        if gate.tracer is not None:
-            gate.tracer.abandoned(self, reason)
+        self._remembered.pop(self.header, None)
+        if self._gate.tracer is not None:
+            self._gate.tracer.abandoned(self, reason)
 
 
 class Handler(Protocol):
@@ -118,10 +123,10 @@ class Gate:
             self._handlers[listener.kind].handle(requests)
 
     def _admit(self, listener: Listener, data: bytes, address: Address, now: float) -> Request | None:
-        key = (address, data[:HEADER])
-        known = self.duplicates.seen(key)
-        if known is not None:
-            self._repeat(listener, known, key, data, now)
+        header = data[:HEADER]
+        found = self.duplicates.seen(address, header)
+        if found is not None:
+            self._repeat(listener, found, address, data, now)
             return None
         packet = parse(data)
         kind = listener.kind
@@ -135,23 +140,24 @@ class Gate:
         if not lane.admits(now):
             self._counters.suspect("rate_limited", (nas,), now)
             raise BadPacket("rate_limited")
-        answer = self.duplicates.begin(key, lane, now)
-        request = Request(packet, nas, source, now, listener, key, answer, self)
+        remembered = self.duplicates.begin(address, header, lane.mark, now)
+        request = Request(packet, nas, source, now, listener, address, header, remembered, self)
         self._counters.device(nas).last_at = now
         if packet.code == STATUS_SERVER:
             request.answer(reply(_ALIVE[kind], packet, nas.secret))
             return None
         return request
 
-    def _repeat(self, listener: Listener, known: Answer, key: Key, data: bytes, now: float) -> None:
-        if not known.lane.admits(now):
+    def _repeat(self, listener: Listener, found: bytes, address: Address, data: bytes, now: float) -> None:
+        if not self.lanes[listener.kind].marked(found).admits(now):
             raise BadPacket("rate_limited")
-        if not known.octets:
+        octets = answer_of(found)
+        if not octets:
             raise BadPacket("duplicate_in_flight")
         self._counters.replayed += 1
-        listener.send(known.octets, key[0])
+        listener.send(octets, address)
         if self.tracer is not None:
-            self.tracer.repeated(key, key[0], data, known.octets)
+            self.tracer.repeated((address, data[:HEADER]), address, data, octets)
 
     def _identify(self, packet: Packet, source: str, now: float) -> Nas:
         try:

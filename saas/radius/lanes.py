@@ -6,13 +6,18 @@ tenant are counted after they were proven, so nobody can use up another's rate; 
 
 from __future__ import annotations
 
+from typing import Final
+
+MARK: Final = 4  # octets of a lane's mark
+
 
 class Lane:
-    """A tenant's share of a port. `rate` 0 is without limit."""
+    """A tenant's share of a port. `rate` 0 is without limit. `mark` is short for it among its Lanes."""
 
-    __slots__ = ("_burst", "_left", "_rate", "_then")
+    __slots__ = ("_burst", "_left", "_rate", "_then", "mark")
 
-    def __init__(self, rate: float, now: float) -> None:
+    def __init__(self, rate: float, now: float, mark: bytes = bytes(MARK)) -> None:
+        self.mark = mark
         self._rate = rate
         self._burst = 2 * rate
         self._left = self._burst
@@ -39,10 +44,16 @@ class Lanes:
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._lanes: dict[str, Lane] = {}
+        self._marked: list[Lane] = []
 
     def of(self, tenant_id: str, now: float) -> Lane:
         """The tenant's lane; full when it is the first time."""
         lane = self._lanes.get(tenant_id)
         if lane is None:
-            lane = self._lanes[tenant_id] = Lane(self._rate, now)
+            lane = self._lanes[tenant_id] = Lane(self._rate, now, len(self._marked).to_bytes(MARK, "big"))
+            self._marked.append(lane)
         return lane
+
+    def marked(self, octets: bytes) -> Lane:
+        """The lane whose mark these octets begin with."""
+        return self._marked[int.from_bytes(octets[:MARK], "big")]

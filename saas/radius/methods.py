@@ -10,7 +10,8 @@ from hashlib import sha1
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
-from saas.radius.authenticators import Secret, hide_password, hide_salted, md5, salts, unhide_password
+from saas.radius import wire
+from saas.radius.authenticators import Secret, hide_password, hide_salted, salts, unhide_password
 from saas.radius.codec import (
     CHAP_CHALLENGE,
     CHAP_PASSWORD,
@@ -72,6 +73,7 @@ _PAP: Final = Proof("pap", True)
 _WRONG_PAP: Final = Proof("pap", False)
 _GARBLED_PAP: Final = Proof("pap", False, garbled=True)
 _CHAP: Final = Proof("chap", True)
+_WAIVABLE: Final = ("pap", "chap", "")
 _WRONG_CHAP: Final = Proof("chap", False)
 
 
@@ -92,6 +94,13 @@ def check(packet: Packet, secret: Secret, password: bytes | None, nt_hash: bytes
     if CHAP_PASSWORD in packet.first:
         return _chap(packet, password)
     return Proof("", False)
+
+
+def waived(proof: Proof) -> Proof:
+    """What counts at a device that asks for no password: any, or none at all. Where the server must prove that it knows
+    the password, or keys follow from it (MS-CHAP, EAP), nothing can be waived.
+    """
+    return proof._replace(right=True) if proof.method in _WAIVABLE and not proof.garbled else proof
 
 
 def error(packet: Packet, code: int, message: str) -> bytes:
@@ -176,8 +185,7 @@ def mppe_attributes(packet: Packet, secret: Secret, nt_hash: bytes, answer: byte
 
 def chap_response(identifier: int, password: bytes, challenge: bytes) -> bytes:
     """MD5 of identifier, password and challenge (RFC 1994 section 4.1)."""
-    digest: bytes = md5(bytes((identifier,)) + password + challenge).digest()
-    return digest
+    return wire.digest(bytes((identifier,)) + password + challenge)
 
 
 def bare_name(username: bytes) -> bytes:

@@ -27,11 +27,14 @@ class Notes:
         self._unknown: dict[tuple[str, str, str], tuple[int, float]] = {}
         self._learnt: dict[str, Learnt] = {}
 
+    def full(self, tenant_id: str) -> bool:
+        """Whether a further refusal of the tenant would be left out."""
+        return len(self._refusals[tenant_id]) >= self._tenant_limit
+
     def refused(self, refusal: Refusal) -> None:
         """A login was refused."""
-        of_tenant = self._refusals[refusal.tenant_id]
-        if len(of_tenant) < self._tenant_limit:
-            of_tenant.append(refusal)
+        if not self.full(refusal.tenant_id):
+            self._refusals[refusal.tenant_id].append(refusal)
 
     def unknown_nas(self, source: str, identifier: str, cause: str, now: float) -> None:
         """A packet came from a device that is not known or did not prove itself; `cause` is the drop reason."""

@@ -29,14 +29,14 @@ from saas import tasks
 from saas.certs import Pair
 from saas.radius import codec
 from saas.radius.authenticators import reply
-from saas.radius.codec import PROXY_STATE, BadPacket, Packet, parse
+from saas.radius.codec import HEADER, PROXY_STATE, BadPacket, Packet, parse
 from saas.radius.connections import SECRET, Connection
 from saas.radius.counters import Counters
-from saas.radius.duplicates import Answer, Key
-from saas.radius.gate import Gate, Handler, Request, check_states
+from saas.radius.duplicates import Remembered, answer_of
+from saas.radius.gate import Gate, Handler, Key, Request, check_states
 from saas.radius.identify import Nas, check_certified, normal_source
 from saas.radius.notes import Notes
-from saas.radius.server import Address, bind, read_no_more, stay_awake
+from saas.radius.server import bind, read_no_more, stay_awake
 from saas.tenants.certificates import Trust
 
 _BACKLOG: Final = 1024
@@ -76,26 +76,27 @@ class _Request(Request):
     __slots__ = ("_radsec", "connection")
 
     def __init__(
-        self, packet: Packet, connection: Connection, received: float, key: Key, answer: Answer, radsec: Radsec
+        self, packet: Packet, connection: Connection, received: float, remembered: Remembered, radsec: Radsec
     ) -> None:
         self.packet = packet
         self.nas = connection.nas
         self.source = connection.source
         self.received = received
         self.connection = connection
-        self.key = key
-        self._answer = answer
+        self.address = connection.address
+        self.header = packet.raw[:HEADER]
+        self._remembered = remembered
         self._gate = radsec.gate
         self._radsec = radsec
 
     @property
-    def address(self) -> Address:
-        """Where it came from, as far as it matters."""
-        return self.connection.address
+    def key(self) -> Key:
+        """It is the same though it came down another connection of the device."""
+        return (self.nas.id,), self.header
 
     def answer(self, octets: bytes) -> None:
         """Send the answer and remember it."""
-        self._answer.octets = octets
+        self._remembered[self.header] += octets
         self.connection.send(octets)
         self._radsec.done(self.key)
         if self._gate.tracer is not None:
@@ -338,31 +339,27 @@ class Radsec:
             return None
         if packet.code not in _REQUESTS:
             raise BadPacket("unknown_code")
-        key: Key = ((connection.nas.id,), octets[:20])
-        known = self.gate.duplicates.seen(key)
-        if known is not None and known.octets:
-            self._counters.replayed += 1
-            connection.send(known.octets)
-            if self.gate.tracer is not None:
-                self.gate.tracer.repeated(key, connection.address, octets, known.octets)
+        header = octets[:HEADER]
+        key: Key = ((connection.nas.id,), header)
+        found = self.gate.duplicates.seen(*key)
+        if found is not None:
+            self._repeat(connection, found, key, octets)
             return None
-        if known is not None:
-            self._move(key, connection)
-            raise BadPacket("duplicate_in_flight")
         if PROXY_STATE in packet.first:
             check_states(packet)
         check_certified(packet, connection.nas)
         if self._draining:
             return None
-        return self._begin(packet, connection, now, key)
+        return self._begin(packet, connection, now, header)
 
-    def _begin(self, packet: Packet, connection: Connection, now: float, key: Key) -> _Request | None:
+    def _begin(self, packet: Packet, connection: Connection, now: float, header: bytes) -> _Request | None:
         nas = connection.nas
         lane = self.gate.lanes[_REQUESTS[packet.code] or "auth"].of(nas.tenant_id, now)
         if not lane.admits(now):
             raise BadPacket("rate_limited")
-        answer = self.gate.duplicates.begin(key, lane, now)
-        request = self._waiting[key] = _Request(packet, connection, now, key, answer, self)
+        remembered = self.gate.duplicates.begin((nas.id,), header, lane.mark, now)
+        request = _Request(packet, connection, now, remembered, self)
+        self._waiting[request.key] = request
         connection.begun()
         self._counters.device(nas).last_at = now
         if packet.code == codec.STATUS_SERVER:
@@ -370,12 +367,22 @@ class Radsec:
             return None
         return request
 
+    def _repeat(self, connection: Connection, found: bytes, key: Key, octets: bytes) -> None:
+        answer = answer_of(found)
+        if not answer:
+            self._move(key, connection)
+            raise BadPacket("duplicate_in_flight")
+        self._counters.replayed += 1
+        connection.send(answer)
+        if self.gate.tracer is not None:
+            self.gate.tracer.repeated(key, connection.address, octets, answer)
+
     def _move(self, key: Key, connection: Connection) -> None:
         """A request that is worked on came again: its answer goes down this connection."""
         request = self._waiting.get(key)
         if request is not None and request.connection is not connection:
             request.connection.done()
-            request.connection = connection
+            request.connection, request.address = connection, connection.address
             connection.begun()
 
     def _all(self) -> list[Connection]:

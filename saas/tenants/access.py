@@ -54,6 +54,7 @@ class LoginRecord:
     end_pool: str = ""
     end_up_rate: int = 0  # bit/s
     end_down_rate: int = 0
+    stale_after: int = 960  # seconds of silence after which a session no longer counts
     restricted_timeout: int = 300  # seconds that a login after the end is let in for
     kicks: bool = False  # above the limit the oldest session goes, not the newcomer
     static_ipv6: str = ""  # an address, or a prefix "2001:db8::/64"
@@ -67,6 +68,29 @@ class LoginRecord:
     def __post_init__(self) -> None:
         asked = tuple((name, passes) for name, passes, _, can_fail in _RULES if can_fail(self))
         object.__setattr__(self, "asked", _SHARED.setdefault(asked, asked))
+
+
+def guest(tenant_id: str, username: str, interim_interval: int, max_session_time: int) -> LoginRecord:
+    """The record of whoever has no account, at a device that lets in anybody: no limit but the tenant's own."""
+    return LoginRecord(
+        tenant_id=tenant_id,
+        account_id="",
+        username=username,
+        status="normal",
+        sealed_password=b"",
+        nt_hash=b"",
+        plan_id="",
+        plan_name="",
+        nas_ids=frozenset(),
+        expires_at=None,
+        concurrency=0,
+        up_rate=0,
+        down_rate=0,
+        address_pool="",
+        static_ip="",
+        interim_interval=interim_interval,
+        max_session_time=max_session_time,
+    )
 
 
 class LoginRequest:

@@ -8,6 +8,7 @@ end is another session under a reused id. Totals only grow: an event that comes 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import sha256
 from operator import attrgetter
@@ -106,9 +107,9 @@ def event_key(event: AcctEvent) -> str:
     return session_key(event.tenant_id, event.nas_id, event.session_id, event.username)
 
 
-def stale_after(interim_interval: int) -> int:
-    """Seconds of silence after which a session counts as lost: three missed interim updates and some grace."""
-    return 3 * interim_interval + _STALE_GRACE
+def stale_after(parameters: Mapping[str, Any]) -> int:
+    """Seconds of silence after which a tenant's session counts as lost: so many missed updates, and some grace."""
+    return int(parameters["stale_factor"]) * int(parameters["interim_interval"]) + _STALE_GRACE
 
 
 def span(event: AcctEvent) -> tuple[datetime, datetime]:
@@ -242,9 +243,9 @@ def close(row: Row, at: datetime, cause: str, source: str) -> None:
     row["closing_at"] = None
 
 
-def stale_at(row: Row, interim_interval: int) -> datetime:
-    """When the session counts as lost unless something is heard of it."""
-    moment: datetime = row["seen_at"] + timedelta(seconds=stale_after(interim_interval))
+def stale_at(row: Row, silence: int) -> datetime:
+    """When the session counts as lost unless something is heard of it; `silence`: the tenant's `stale_after`."""
+    moment: datetime = row["seen_at"] + timedelta(seconds=silence)
     return moment
 
 

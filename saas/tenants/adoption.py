@@ -61,7 +61,7 @@ async def unknown(ps: PlatformScope, scope: Scope, browser: str = "", typed: str
     sources = {*addresses, *_public(browser), *await _typed(scope, typed)}
     rows: list[Any] = []
     for pool in {scope.tenant["pool"], *(each["pool"] for each in former_pools(scope.tenant, utcnow()))}:
-        if await _owns(ps, scope, pool):
+        if await owns(ps, scope, pool):
             rows += await _rows(ps, {"pool": pool})
         else:
             by_name = await _rows(ps, {"pool": pool, "identifier": {"$in": sorted(identifiers)}})
@@ -116,7 +116,7 @@ async def _typed(scope: Scope, typed: str) -> list[str]:
     return [address]
 
 
-async def _owns(ps: PlatformScope, scope: Scope, pool: str) -> bool:
+async def owns(ps: PlatformScope, scope: Scope, pool: str) -> bool:
     """Whether the pool serves this tenant alone."""
     return pool != SHARED_POOL and await ps.db.tenants.count({"pool": pool}, limit=2) == 1
 

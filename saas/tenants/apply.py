@@ -49,7 +49,9 @@ async def apply(ps: PlatformScope, groups: Sequence[Group], known: Known | None 
             buried += 1
     for events in _portions(event for group in groups for event in group.events):
         buried += await _apply_or_bury(ps, known, events)
-    await slots.track(ps, [event for group in groups if not group.stream for event in group.events])
+    fallen_back = [event for group in groups if not group.stream for event in group.events]
+    if fallen_back:
+        await slots.track(ps, fallen_back, await known.silences(ps, {event.tenant_id for event in fallen_back}))
     return buried
 
 
@@ -102,12 +104,12 @@ def _together(sessions: Iterable[list[AcctEvent]]) -> Iterator[list[AcctEvent]]:
 async def _apply_or_bury(ps: PlatformScope, known: Known, events: list[AcctEvent]) -> int:
     """All at once; where that fails tenant by tenant, and where that fails one by one. How many were put aside."""
     mark = known.begin()
-    intervals = await known.intervals(ps, {event.tenant_id for event in events})
-    sound = [event for event in events if event.tenant_id in intervals]
+    silences = await known.silences(ps, {event.tenant_id for event in events})
+    sound = [event for event in events if event.tenant_id in silences]
     for event in events:
-        if event.tenant_id not in intervals:
+        if event.tenant_id not in silences:
             await _bury(ps, event.tenant_id, encode([event]), "no such tenant")
-    do = partial(_apply_all, ps, known, mark, intervals)
+    do = partial(_apply_all, ps, known, mark, silences)
     try:
         await do(sound)
         return len(events) - len(sound)
@@ -154,12 +156,12 @@ async def _bury(ps: PlatformScope, tenant_id: str, data: bytes, error: str) -> N
 
 
 async def _apply_all(
-    ps: PlatformScope, known: Known, mark: int, intervals: Mapping[str, int], events: Sequence[AcctEvent]
+    ps: PlatformScope, known: Known, mark: int, silences: Mapping[str, int], events: Sequence[AcctEvent]
 ) -> None:
     """Sessions' events in bulk, between the moments at which a device says that it has none left."""
     for together, reboots in _rounds(events):
         if together:
-            await _settle(ps, partial(_write, known, mark, intervals, together))
+            await _settle(ps, partial(_write, known, mark, silences, together))
         for event in reboots:
             scope = ps.enter(await ps.db.tenants.get(event.tenant_id), SYSTEM)
             _, at = accounting.span(event)
@@ -193,7 +195,7 @@ def _rounds(events: Iterable[AcctEvent]) -> Iterable[tuple[list[AcctEvent], list
 
 
 async def _write(
-    known: Known, mark: int, intervals: Mapping[str, int], events: Sequence[AcctEvent], ps: PlatformScope
+    known: Known, mark: int, silences: Mapping[str, int], events: Sequence[AcctEvent], ps: PlatformScope
 ) -> None:
     """Read the sessions concerned, let the events take effect, write. Taken when another writer was quicker."""
     await ps.db.installation.update_one(_TURN, {"$inc": {"turns": 1}}, upsert=True)
@@ -214,7 +216,7 @@ async def _write(
             claims[row["_id"]] = event.account_id
     rows = [row for found in books.values() for row in found]
     payers = await _payers(ps, known, mark, before, rows, claims)
-    changed = [row for row in rows if _finish(row, before.get(row["_id"]), intervals[row["tenant_id"]])]
+    changed = [row for row in rows if _finish(row, before.get(row["_id"]), silences[row["tenant_id"]])]
     await metering.take(ps, before, changed, payers)
     await sessions.put(ps.db, before, changed)
 
@@ -236,9 +238,9 @@ def _take(rows: list[Row], event: AcctEvent) -> Row:
     return row
 
 
-def _finish(row: Row, before: Row | None, interval: int) -> bool:
+def _finish(row: Row, before: Row | None, silence: int) -> bool:
     """Complete a row; whether it differs from what was read."""
-    row["stale_at"] = accounting.stale_at(row, interval)
+    row["stale_at"] = accounting.stale_at(row, silence)
     if before is None:
         row["search"] = accounting.search_texts(row)
         return True

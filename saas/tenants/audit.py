@@ -22,7 +22,7 @@ _NAMED = {
     "opr_": ("operators", "login"),
     "pln_": ("plans", "name"),
 }
-_BOOKKEEPING = {"_id", "tenant_id", "version", "created_at", "updated_at", "search", "settling"}
+_BOOKKEEPING = {"_id", "tenant_id", "version", "created_at", "updated_at", "search", "settling", "permissions_known"}
 
 
 class Entry(TypedDict):

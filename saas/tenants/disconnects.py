@@ -26,10 +26,10 @@ from saas.values import new_id, utcnow
 
 log = logging.getLogger(__name__)
 
-_WAIT = 5.0  # seconds for an answer: a worker sends three times within three
+WAIT = 5.0  # seconds for an answer: a worker sends three times within three
 _POLL = 1.0  # seconds that one read of a list waits
 _ANSWER_KEPT = 60  # seconds
-_NO_CONTEXT = 503  # Session-Context-Not-Found
+NO_CONTEXT = 503  # Session-Context-Not-Found
 
 Speed = tuple[int, int]  # up, down in bit/s from the subscriber's side; 0 = not limited
 
@@ -176,7 +176,7 @@ def own_speed(session: Session) -> Speed | None:
 
 def is_gone(attempt: Disconnect) -> bool:
     """Whether the device said that it knows of no such session."""
-    return attempt["result"] == "nak" and attempt["error_cause"] == _NO_CONTEXT
+    return attempt["result"] == "nak" and attempt["error_cause"] == NO_CONTEXT
 
 
 async def get(scope: Scope, attempt_id: str) -> Disconnect:
@@ -230,6 +230,21 @@ async def answer(ps: PlatformScope, command_id: str, result: CommandResult) -> N
         log.warning("the answer to command %s is lost: Redis is away", command_id)
 
 
+async def ask(scope: Scope, command: Command) -> CommandResult:
+    """Give a command to the pool and wait until it is answered or its time is over."""
+    kv = scope.services.kv
+    try:
+        pool = await engines.commanded_pool(scope)
+        await kv.push(_queue(pool), json.dumps(asdict(command)).encode(), _ANSWER_KEPT)
+        while (left := command.deadline - time.time()) > 0:
+            data = await kv.pop(_answers(command.id), min(left, _POLL))
+            if data is not None:
+                return CommandResult(**json.loads(data))
+    except Unavailable:
+        log.warning("tenant %s: a command was not given to the engine: Redis is away", scope.tenant_id)
+    return CommandResult("no_engine", 0)
+
+
 def _queue(pool: str) -> str:
     return f"pool:{pool}:commands"
 
@@ -257,11 +272,11 @@ async def _attempt(scope: Scope, session: Session, change: _Change | None, key: 
     if key:
         row["key"] = key
     kv, lease = scope.services.kv, f"device-request:{session['_id']}"
-    if not await kv.lease(lease, row["_id"], _WAIT):
+    if not await kv.lease(lease, row["_id"], WAIT):
         raise Conflict("in_progress", name=session["username"])
     try:
         attempt = await scope.db.disconnects.insert(row)
-        result = await _ask(scope, session, attempt["_id"], change)
+        result = await ask(scope, _command(scope, session, attempt["_id"], time.time() + WAIT, change))
         done = await _record(scope, attempt, result)
         await _follow(scope, done)
         return done
@@ -313,23 +328,6 @@ def _command(scope: Scope, session: Session, command_id: str, deadline: float, c
         speed=change.speed if change else (0, 0),
         before=change.before if change else None,
     )
-
-
-async def _ask(scope: Scope, session: Session, command_id: str, change: _Change | None) -> CommandResult:
-    """Give the command to the pool and wait until it is answered or its time is over."""
-    kv = scope.services.kv
-    deadline = time.time() + _WAIT
-    command = _command(scope, session, command_id, deadline, change)
-    try:
-        pool = await engines.commanded_pool(scope)
-        await kv.push(_queue(pool), json.dumps(asdict(command)).encode(), _ANSWER_KEPT)
-        while (left := deadline - time.time()) > 0:
-            data = await kv.pop(_answers(command_id), min(left, _POLL))
-            if data is not None:
-                return CommandResult(**json.loads(data))
-    except Unavailable:
-        log.warning("tenant %s: a command was not given to the engine: Redis is away", scope.tenant_id)
-    return CommandResult("no_engine", 0)
 
 
 async def _record(scope: Scope, attempt: Disconnect, result: CommandResult) -> Disconnect:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -113,6 +114,11 @@ async def get(ps: PlatformScope, actor_id: str) -> Factor | None:
     """Somebody's second factor, None without one."""
     row: Factor | None = await ps.db.factors.one({"_id": actor_id})
     return row
+
+
+async def among(ps: PlatformScope, actor_ids: Collection[str]) -> set[str]:
+    """Which of some people have one."""
+    return set(await ps.db.factors.among(actor_ids, ["_id"]))
 
 
 async def begin(ps: PlatformScope, session: Session, form: ProofForm) -> None:

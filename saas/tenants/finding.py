@@ -63,6 +63,17 @@ async def find(scope: Scope, text: str, nouns: Collection[str]) -> Found:
     return Found(accounts, members, (), devices, _sole(accounts, members, text))
 
 
+async def similar(scope: Scope, text: str) -> list[Any]:
+    """Accounts whose names begin as a name does that nobody has: the longest beginning that there is, of three signs at
+    least and three less than the name at most.
+    """
+    name = normal_username(text)
+    for length in range(len(name) - 1, max(2, len(name) - 4), -1):
+        if found := await _rows(scope.db.accounts, {"username": beginning(name[:length])}, "username"):
+            return found
+    return []
+
+
 async def open_sessions(scope: Scope, found: Found) -> list[Any]:
     """The open sessions among what was found: those of the accounts; without any, those of the address."""
     ids = [account["_id"] for account in found.accounts]

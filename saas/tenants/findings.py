@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pydantic import Field
+
 from saas.errors import NotFound
+from saas.i18n import N_
 from saas.tenants import adoption, engines, nas
+from saas.tenants.forms import Address, Form
 from saas.tenants.scope import PlatformScope, Scope
 
 Kind = Literal["works", "method", "secret", "unsigned", "dropped", "unknown", "nothing"]
@@ -34,29 +38,43 @@ class Finding:
     knocked: adoption.UnknownDevice | None = None
 
 
-async def of_device(ps: PlatformScope, scope: Scope, device: nas.Nas, browser: str) -> Finding:
-    """The finding of now. `browser`: where the operator's request comes from, see adoption.unknown."""
+class WhereForm(Form):
+    """Where a device that is waited for sends from, where the operator is elsewhere."""
+
+    address: Address = Field(default="", title=N_("The device's public address"))
+
+
+async def of_device(ps: PlatformScope, scope: Scope, device: nas.Nas, browser: str, typed: str = "") -> Finding:
+    """The finding of now. `browser`: where the operator's request comes from; `typed`: see adoption.unknown, Limit."""
     stats = (await engines.device_stats(scope, [device["_id"]])).get(device["_id"])
-    if stats is None or not (stats.last_at or stats.dropped):
-        knocks = await _knocks(ps, scope, device, browser)
+    kind, reason = brief(stats)
+    if kind == "nothing":
+        knocks = await _knocks(ps, scope, device, browser, typed)
         return Finding("unknown", stats, knocked=knocks[0]) if knocks else Finding("nothing", stats)
+    if kind == "works" and stats and not stats.accepted and await _last_refusal(scope, device["_id"]) == "method":
+        return Finding("method", stats)
+    return Finding(kind, stats, reason)
+
+
+def brief(stats: engines.DeviceStats | None) -> tuple[Kind, str]:
+    """The finding as far as counts tell it, and the reason where packets are dropped."""
+    if stats is None or not (stats.last_at or stats.dropped):
+        return "nothing", ""
     unproven = _UNPROVEN.get(stats.last_drop)
     if unproven == "unsigned" and stats.last_at:
         unproven = None  # it has proven itself: whoever else uses its name is no reason to ask for less
     if unproven and stats.dropped_at >= stats.last_at:
-        return Finding(unproven, stats, stats.last_drop)
-    if not stats.last_at:
-        return Finding("dropped", stats, stats.last_drop)
-    if not stats.accepted and await _last_refusal(scope, device["_id"]) == "method":
-        return Finding("method", stats)
-    return Finding("works", stats)
+        return unproven, stats.last_drop
+    return ("works", "") if stats.last_at else ("dropped", stats.last_drop)
 
 
-async def adopt(ps: PlatformScope, scope: Scope, device: nas.Nas, unknown_id: str, browser: str) -> nas.Nas:
+async def adopt(
+    ps: PlatformScope, scope: Scope, device: nas.Nas, unknown_id: str, browser: str, typed: str = ""
+) -> nas.Nas:
     """Let the device be known by what an unknown one sends: its identifier, or else its address. NotFound when none
-    that may be this device has this id; Taken.
+    that may be this device has this id; Taken; Invalid and Limit as adoption.unknown.
     """
-    knocks = [row for row in await _knocks(ps, scope, device, browser) if row["_id"] == unknown_id]
+    knocks = [row for row in await _knocks(ps, scope, device, browser, typed) if row["_id"] == unknown_id]
     if not knocks:
         raise NotFound()
     form = nas.NasForm.model_validate(nas.form_of(device) | adoption.known_by(knocks[0]))
@@ -69,11 +87,13 @@ async def allow_unsigned(scope: Scope, device: nas.Nas) -> nas.Nas:
     return await nas.update(scope, device["_id"], nas.NasForm.model_validate(values), device["version"])
 
 
-async def _knocks(ps: PlatformScope, scope: Scope, device: nas.Nas, browser: str) -> list[adoption.UnknownDevice]:
+async def _knocks(
+    ps: PlatformScope, scope: Scope, device: nas.Nas, browser: str, typed: str
+) -> list[adoption.UnknownDevice]:
     """What knocked since the device was added or changed and may be it: first what has its identifier or address."""
     found = [
         row
-        for row in await adoption.unknown(ps, scope, browser)
+        for row in await adoption.unknown(ps, scope, browser, typed)
         if row["cause"] == "unknown_nas" and row["nas_id"] in ("", device["_id"])
     ]
     return sorted((row for row in found if row["last_at"] >= device["updated_at"]), key=lambda row: not row["nas_id"])

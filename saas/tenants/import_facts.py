@@ -16,6 +16,9 @@ from saas.tenants.imports import Import
 from saas.tenants.plans import Plan
 from saas.tenants.scope import Scope
 
+# A stage of its own: with the state beside the names, embedded stores look through all rows that have that state.
+_IN_STATE = {state: {"$match": {"state": state}} for state in ("good", "done")}
+
 
 @dataclass(slots=True)
 class Person:
@@ -123,10 +126,10 @@ async def gather_file(scope: Scope, run: Import, rows: Sequence[Values]) -> Fact
     first = {"$group": {"_id": "$username", "line": {"$min": "$line"}}}
     for row in await scope.db.import_rows.aggregate([{"$match": before}, first]):
         facts.lines[row["_id"]] = row["line"]
-    said = {"import_id": run["_id"], "login": {"$in": sorted({values.login for values in rows})}, "state": "good"}
+    said = {"import_id": run["_id"], "login": {"$in": sorted({values.login for values in rows})}}
     group: dict[str, Any] = {"_id": "$login", "line": {"$min": "$line"}, "name": {"$max": "$name"}}
     group |= {"mobile": {"$max": "$mobile"}, "most": {"$max": "$balance"}, "least": {"$min": "$balance"}}
-    for row in await scope.db.import_rows.aggregate([{"$match": said}, {"$group": group}]):
+    for row in await scope.db.import_rows.aggregate([{"$match": said}, _IN_STATE["good"], {"$group": group}]):
         facts.people[row["_id"]] = Person(row["line"], row["name"], row["mobile"], row["most"] or row["least"])
     return facts
 
@@ -134,8 +137,8 @@ async def gather_file(scope: Scope, run: Import, rows: Sequence[Values]) -> Fact
 async def gather_own(scope: Scope, run: Import, rows: Sequence[Values]) -> Facts:
     """The same, and which members came with the import itself: while it is taken over."""
     facts = await gather(scope, run, rows)
-    came = {"import_id": run["_id"], "login": {"$in": sorted(facts.members)}, "state": "done", "own": True}
+    came = {"import_id": run["_id"], "login": {"$in": sorted(facts.members)}, "own": True}
     group = {"$group": {"_id": "$member_id"}}
-    ids = await scope.db.import_rows.aggregate([{"$match": came}, group]) if facts.members else []
+    ids = await scope.db.import_rows.aggregate([{"$match": came}, _IN_STATE["done"], group]) if facts.members else []
     facts.ours = frozenset(row["_id"] for row in ids)
     return facts

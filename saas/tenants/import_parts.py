@@ -1,7 +1,8 @@
-"""What lies sealed for an import: its file, in parts of some rows each, and the passwords that were made."""
+"""What lies sealed for an import: its file, as it came and then in parts of some rows, and passwords that were made."""
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import AsyncIterator
 
@@ -11,6 +12,21 @@ from saas.tenants import audit, imports
 from saas.tenants.imports import Import, ImportRow
 from saas.tenants.scope import Scope
 from saas.values import utcnow
+
+_PIECES = 100  # more than the largest file has
+
+
+async def file_of(scope: Scope, import_id: str) -> bytes:
+    """The file as it came, until it is read. NotFound when it is not kept any more."""
+    pieces = await scope.db.import_parts.find({"_id": _of_file(import_id)}, sort=[("_id", 1)], limit=_PIECES)
+    if not pieces:
+        raise NotFound(id=import_id)
+    return b"".join(base64.b64decode(scope.unseal(piece["sealed"])) for piece in pieces)
+
+
+async def forget_file(scope: Scope, import_id: str) -> None:
+    """Erase the file as it came."""
+    await scope.db.import_parts.delete_many({"_id": _of_file(import_id)})
 
 
 async def lines_of(scope: Scope, import_id: str, at: int) -> list[Line]:
@@ -65,6 +81,10 @@ async def forget(scope: Scope, import_id: str) -> None:
     await scope.db.import_parts.delete_many({"_id": _within(import_id)})
     if not has_passwords(await imports.get(scope, import_id)):
         await scope.db.import_passwords.delete_many({"_id": _within(import_id)})
+
+
+def _of_file(import_id: str) -> dict[str, str]:
+    return {"$gte": f"{import_id}:file:", "$lt": f"{import_id}:file;"}
 
 
 def _within(import_id: str) -> dict[str, str]:

@@ -236,4 +236,4 @@ async def _stop(scope: Scope, run: Import, reason: str) -> None:
     await imports.end(scope, run, "stopped", reason)
 
 
-WORK = turns.Work("imports", imports.may, _portion, _stop)
+WORK = turns.Work("imports", imports.may, _portion, _stop, where={"phase": {"$ne": "read"}})

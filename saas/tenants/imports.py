@@ -1,15 +1,16 @@
 """Imports: a file of accounts, looked at row by row, then taken over, and taken back for a day while nobody used them.
 
-The file is read when it is uploaded and lies here in sealed parts of some rows each. The jobs (import_work.py) do one
-part after the other: they look at it, take it over, or take it back, each in one transaction with the counts of the
-import, which say how far it has come. So whoever is killed goes on with the part that was not done.
+The file is kept as it came, sealed, and read by the jobs (import_reading.py); then it lies here in sealed parts of some
+rows each. The jobs (import_work.py) do one part after the other: they look at it, take it over, or take it back, each
+in one transaction with the counts of the import, which say how far it has come. So whoever is killed goes on with the
+part that was not done.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, NamedTuple, TypedDict
@@ -22,7 +23,7 @@ from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import audit, platform
 from saas.tenants.forms import Form
-from saas.tenants.import_columns import NEEDED, TITLES, complete, guess, source_of
+from saas.tenants.import_columns import NEEDED, TITLES
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import Scope
 from saas.values import new_id, utcnow
@@ -33,8 +34,11 @@ MOST_OPEN: Final = 5  # imports of a tenant at which the jobs are
 _MOST_UPLOADS, _HOUR = 60, 3600  # of a tenant in so many seconds: reading is work, and files lie for days
 PART: Final = 200  # rows
 UNDO: Final = timedelta(hours=24)
-_TITLE = 100  # signs
-State = Literal["columns", "checking", "checked", "importing", "done", "undoing", "undone", "cancelled", "stopped"]
+TITLE: Final = 100  # signs of a file's name, and of a heading
+_CHUNK = 768 * 1024  # octets of a file in a row of the store
+State = Literal[
+    "reading", "columns", "checking", "checked", "importing", "done", "undoing", "undone", "cancelled", "stopped"
+]
 
 
 class FileForm(Form):
@@ -53,11 +57,12 @@ class Import(TypedDict):
     """`file` is its name, `titles` its first row, `source` whose export it is (import_columns.SOURCES) or "",
     `columns` field -> place; `plan`, `expires`: a name and a day for rows that say none, or "".
 
-    `phase`: what is or was being done, "check", "commit" or "undo"; `at`: the next part of `parts` to do of that, -1:
-    former outcomes are to be removed first. `good` and `bad` of the `total` rows as they were looked at; `done` and
-    `refused` when they were taken over, `made` of them with a password of ours; `removed` and `kept` when that was
-    taken back. `open`: the jobs have work. `reason`: why it was stopped, a code. `undo_until`: None before anything
-    was taken over. `actor` asked for what is being done, `uploaded_by` brought the file.
+    `phase`: what is or was being done, "read", "check", "commit" or "undo"; `at`: the next part of `parts` to do of
+    that, -1: former outcomes are to be removed first. While it is read, `total` says how many rows were found. `good`
+    and `bad` of the `total` rows as they were looked at; `done` and `refused` when they were taken over, `made` of them
+    with a password of ours; `removed` and `kept` when that was taken back. `open`: the jobs have work. `reason`: why it
+    was stopped, a code. `undo_until`: None before anything was taken over. `actor` asked for what is being done,
+    `uploaded_by` brought the file.
     """
 
     _id: str
@@ -69,7 +74,7 @@ class Import(TypedDict):
     plan: str
     expires: str
     state: State
-    phase: Literal["check", "commit", "undo"]
+    phase: Literal["read", "check", "commit", "undo"]
     open: bool
     reason: str
     at: int
@@ -128,9 +133,9 @@ class Gap(NamedTuple):
 
 
 async def upload(scope: Scope, form: FileForm, name: str, key: str) -> Import:
-    """Read a file and have it looked at, once for each `key`; nothing is taken over yet.
+    """Keep a file and have it read and looked at, once for each `key`; nothing is taken over yet.
 
-    Invalid file; Conflict("too_many_imports"), Limit("too_many_attempts").
+    Invalid where a glance shows that it is no table; Conflict("too_many_imports"), Limit("too_many_attempts").
     """
     if found := await scope.db.imports.one({"key": key}):
         return _typed(found)
@@ -139,10 +144,9 @@ async def upload(scope: Scope, form: FileForm, name: str, key: str) -> Import:
     uploads, wait = await scope.kv.hit("imports", _HOUR)
     if uploads > _MOST_UPLOADS:
         raise Limit("too_many_attempts", retry_after=int(wait) + 1)
-    row, sealed = await asyncio.to_thread(_read, scope, form.file, name, key)
-    parts = [{"_id": part_id(row["_id"], at), "sealed": text, "created_at": utcnow()} for at, text in enumerate(sealed)]
-    for at in range(0, len(parts), 20):  # of one that is never asked for nothing stays for long
-        await scope.db.import_parts.insert_many(parts[at : at + 20])
+    row = _new(scope, name, key)
+    for part in await asyncio.to_thread(_sealed, scope, form.file, row["_id"]):
+        await scope.db.import_parts.insert(part)  # of one that is never asked for nothing stays for long
 
     async def write(tx: Scope) -> Import:
         made = _typed(await tx.db.imports.insert(row))
@@ -157,18 +161,18 @@ async def upload(scope: Scope, form: FileForm, name: str, key: str) -> Import:
 
 async def recheck(scope: Scope, import_id: str, form: Any) -> Import:
     """Have the file looked at anew, its columns being those of a ColumnsForm. Invalid, NotFound, Conflict."""
+    row = await get(scope, import_id)
+    if row["phase"] != "check":
+        raise Conflict("import_not_ready" if row["phase"] == "read" else "import_begun")
     chosen = {field: at for field, at in form.model_dump(include=set(TITLES)).items() if at is not None}
     wrong = {field: "missing" for field in NEEDED if field not in chosen}
     if form.default_plan:
         wrong.pop("plan", None)
     places = list(chosen.values())
     wrong |= {field: "not_unique" for field, at in chosen.items() if places.count(at) > 1}
-    row = await get(scope, import_id)
     wrong |= {field: "bad_choice" for field, at in chosen.items() if at >= len(row["titles"])}
     if wrong:
         raise Invalid(wrong)
-    if row["phase"] != "check":
-        raise Conflict("import_begun")
     changes: dict[str, Any] = {"columns": chosen, "state": "checking", "at": -1, "good": 0, "bad": 0}
     changes |= {"plan": form.default_plan, "expires": (form.default_expires and form.default_expires.isoformat()) or ""}
     return await _set_going(scope, row, changes, "check")
@@ -281,6 +285,11 @@ def part_id(import_id: str, at: int) -> str:
     return f"{import_id}:{at:04d}"
 
 
+def file_id(import_id: str, at: int) -> str:
+    """The id of a piece of the file as it came, the first being number 0."""
+    return f"{import_id}:file:{at:02d}"
+
+
 def opening_key(import_id: str, member_id: str) -> str:
     """The key of the ledger's entry of what a member brought along."""
     return f"{import_id}:{member_id}"
@@ -301,40 +310,36 @@ async def _set_going(scope: Scope, row: Import, changes: Mapping[str, Any], verb
     return await get(scope, row["_id"])
 
 
-def _read(scope: Scope, octets: bytes, name: str, key: str) -> tuple[dict[str, Any], list[bytes]]:
-    """An import's row, and its file in sealed parts. Takes seconds. Invalid."""
+def _sealed(scope: Scope, octets: bytes, import_id: str) -> list[dict[str, Any]]:
+    """A file in sealed pieces. Takes a moment. Invalid."""
     try:
-        lines = sheets.read(octets, MOST)
+        sheets.glance(octets)
     except sheets.Unreadable as error:
         raise Invalid({"file": error.code}) from None
-    if len(lines) < 2:
-        raise Invalid({"file": "empty_table"})
-    titles, rows = [sheets.normal(title)[:_TITLE] for title in lines[0].cells], lines[1:]
-    columns = guess(titles)
-    parts = [json.dumps(rows[at : at + PART], ensure_ascii=False) for at in range(0, len(rows), PART)]
-    return _new(scope, name, key, titles, columns, len(rows)), [scope.seal(part) for part in parts]
+    pieces = [octets[at : at + _CHUNK] for at in range(0, len(octets), _CHUNK)]
+    texts = [base64.b64encode(piece).decode() for piece in pieces]
+    now = utcnow()
+    return [
+        {"_id": file_id(import_id, at), "sealed": scope.seal(text), "created_at": now} for at, text in enumerate(texts)
+    ]
 
 
-def _new(
-    scope: Scope, name: str, key: str, titles: Sequence[str], columns: Mapping[str, int], total: int
-) -> dict[str, Any]:
-    now, ready = utcnow(), complete(columns)
+def _new(scope: Scope, name: str, key: str) -> dict[str, Any]:
+    now = utcnow()
     return {
         "_id": new_id("imp"),
-        "file": sheets.normal(name)[:_TITLE],
-        "titles": list(titles),
-        "source": source_of(titles),
-        "columns": dict(columns),
+        "file": sheets.normal(name)[:TITLE],
+        "titles": [],
+        "source": "",
+        "columns": {},
         "plan": "",
         "expires": "",
-        "state": "checking" if ready else "columns",
-        "phase": "check",
-        "open": ready,
+        "state": "reading",
+        "phase": "read",
+        "open": True,
         "reason": "",
         "at": 0,
-        "parts": -(-total // PART),
-        "total": total,
-        **dict.fromkeys(("good", "bad", "done", "refused", "made", "removed", "kept"), 0),
+        **dict.fromkeys(("parts", "total", "good", "bad", "done", "refused", "made", "removed", "kept"), 0),
         "actor": asdict(scope.actor),
         "uploaded_by": scope.actor.name,
         "key": key,

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
 from saas.kv import Change
+from saas.tenants.accounting import stale_after
 from saas.tenants.scope import PlatformScope
 
 _KEPT = 200_000  # accounts
@@ -15,10 +16,10 @@ Account = Mapping[str, Any]
 
 
 class Known:
-    """Intervals of tenants, plans, accounts, which of these pay for nothing. Empty at every `begin` unless it hears."""
+    """Silences of tenants, plans, accounts, which of these pay for nothing. Empty at every `begin` unless it hears."""
 
     def __init__(self) -> None:
-        self._intervals: dict[str, int] = {}
+        self._silences: dict[str, int] = {}
         self._plans: dict[str, Mapping[str, Any]] = {}
         self._accounts: dict[str, Account] = {}
         self._free: set[str] = set()  # ids of accounts that pay for nothing
@@ -51,17 +52,17 @@ class Known:
             self._clear()
         return self._heard
 
-    async def intervals(self, ps: PlatformScope, tenant_ids: Iterable[str]) -> Mapping[str, int]:
-        """Each tenant's interim interval in seconds; those that are missing do not exist."""
+    async def silences(self, ps: PlatformScope, tenant_ids: Iterable[str]) -> Mapping[str, int]:
+        """After how many seconds of silence each tenant's sessions are lost; those that are missing do not exist."""
         mark, wanted = self._heard, set(tenant_ids)
-        unknown = list(wanted - self._intervals.keys())
+        unknown = list(wanted - self._silences.keys())
         if not unknown:
-            return self._intervals
+            return self._silences
         rows = await ps.db.tenants.find({"_id": {"$in": unknown}}, limit=len(unknown), fields=["parameters"])
-        found = {row["_id"]: int(row["parameters"]["interim_interval"]) for row in rows}
+        found = {row["_id"]: stale_after(row["parameters"]) for row in rows}
         if mark == self._heard:
-            self._intervals |= found
-        return self._intervals | found
+            self._silences |= found
+        return self._silences | found
 
     async def plans(
         self, ps: PlatformScope, plan_ids: Iterable[str], fields: Sequence[str]
@@ -104,7 +105,7 @@ class Known:
             self._plans.pop(change.key, None)
             self._forget_accounts(self._ids.pop(change.tenant_id, {}).values())
         elif change.kind == "tenant":
-            self._intervals.pop(change.tenant_id, None)
+            self._silences.pop(change.tenant_id, None)
 
     def _forget_accounts(self, account_ids: Iterable[str]) -> None:
         for account_id in account_ids:
@@ -112,7 +113,7 @@ class Known:
             self._free.discard(account_id)
 
     def _clear(self) -> None:
-        self._intervals.clear()
+        self._silences.clear()
         self._plans.clear()
         self._accounts.clear()
         self._free.clear()

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from sys import intern
 from typing import Any
 
 from saas import security
 from saas.errors import Conflict
 from saas.tenants import attributes, plans, quotas
 from saas.tenants.access import LoginRecord
+from saas.tenants.accounting import stale_after
 from saas.tenants.accounts import Account
 from saas.tenants.billing import METERED, affords
 from saas.tenants.plans import Plan
@@ -56,10 +58,10 @@ def make(
     """
     parameters, plan = tenant["parameters"], plans.in_force(plan, account)
     return LoginRecord(
-        tenant_id=account["tenant_id"],
+        tenant_id=intern(account["tenant_id"]),  # the same text for all: a worker keeps very many records
         account_id=account["_id"],
         username=account["username"],
-        status=account["status"],
+        status=intern(account["status"]),
         sealed_password=account["sealed_password"],
         nt_hash=nt_hash,
         plan_id=plan["_id"],
@@ -73,6 +75,7 @@ def make(
         static_ip=account["static_ip"],
         interim_interval=parameters["interim_interval"],
         max_session_time=parameters["max_session_time"],
+        stale_after=stale_after(parameters),
         **_left(account, plan, balance),
         counted=plan["counted"],
         window=window_of(plan, parameters["timezone"]),

@@ -16,6 +16,7 @@ from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
 from saas.tenants import audit, device_types, platform, pools, records
+from saas.tenants.accounting import stale_after
 from saas.tenants.forms import Address, Form, HostName, Name, Note
 from saas.tenants.paging import ListQuery, Page, beginning, page_of
 from saas.tenants.scope import PlatformScope, Scope
@@ -27,6 +28,7 @@ VENDORS = device_types.NAMES
 _UNSIGNED = ("openvpn", "pptpd")  # the OpenVPN plugin and pppd's radiusclient know no Message-Authenticator
 Mode = Literal["identifier", "ip", "ddns", "certificate"]
 Policy = Literal["auto", "require", "optional"]
+UserCheck = Literal["password", "account", "none"]
 Identifier = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._\-]*$")]
 # nothing that the configuration of some device would want quoted
 SharedSecret = Annotated[str, StringConstraints(max_length=64, pattern=r"^[A-Za-z0-9._~!@%*+=:,/\-]*$")]
@@ -38,7 +40,8 @@ NAS = records.Noun("nas", "nas", "nas", "name")
 class Nas(TypedDict):
     """A device. `identifier` is unique in the whole cloud; `address` and `ddns` may be "".
 
-    `status`: "active" or "disabled".
+    `status`: "active" or "disabled". `user_check`: what of a log-in is checked, "password" with the account, "account"
+    alone, whatever the password, or "none": then anybody gets in.
     """
 
     _id: str
@@ -52,6 +55,7 @@ class Nas(TypedDict):
     sealed_secret: bytes
     coa_port: int
     message_authenticator: Policy
+    user_check: UserCheck
     note: str
     status: str
     version: int
@@ -79,6 +83,10 @@ class Device:
     version: int = 0  # of the row
     guard_attempts: int = 0  # wrong passwords until none is tested any more; 0 = no limit
     guard_window: int = 600  # seconds
+    user_check: str = "password"
+    interim_interval: int = 300  # seconds; this and what follows as in access.LoginRecord, of those without account
+    max_session_time: int = 86400
+    stale_after: int = 960
 
 
 Known = Mapping[str, Device]
@@ -163,6 +171,7 @@ async def create(scope: Scope, form: NasForm) -> Nas:
     values = _values(form) | {
         "identifier": form.identifier or new_identifier(),
         "sealed_secret": scope.seal(form.secret or security.new_secret()),
+        "user_check": "password",
         "status": "active",
     }
     nas: Nas = await records.create(scope, NAS, values)
@@ -285,6 +294,7 @@ def effective_policy(nas: Nas) -> Policy:
 
 
 def _device(ps: PlatformScope, row: Nas, tenant: Any, known: Device | None) -> Device:
+    parameters = tenant["parameters"]
     fresh = known is not None and known.version == row["version"] and known.tenant_id == row["tenant_id"]
     return Device(
         id=row["_id"],
@@ -299,10 +309,14 @@ def _device(ps: PlatformScope, row: Nas, tenant: Any, known: Device | None) -> D
         coa_port=row["coa_port"],
         message_authenticator=effective_policy(row),
         tenant_active=tenant["status"] == "active",
-        tenant_locale=tenant["parameters"]["locale"],
+        tenant_locale=parameters["locale"],
         version=row["version"],
-        guard_attempts=tenant["parameters"]["guard_attempts"],
-        guard_window=tenant["parameters"]["guard_window"],
+        guard_attempts=parameters["guard_attempts"],
+        guard_window=parameters["guard_window"],
+        user_check=row["user_check"],
+        interim_interval=parameters["interim_interval"],
+        max_session_time=parameters["max_session_time"],
+        stale_after=stale_after(parameters),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from saas.i18n import N_
+from saas.tenants import router_config
+from saas.tenants.config_text import EngineFacts, Snippet
 from saas.tenants.nas import Nas
 
 _WIDE_PORT = 9999
@@ -72,26 +73,6 @@ script-security 2
 up "/bin/sh -c 'rm -f /etc/openvpn/radius/*'"
 client-disconnect "/bin/sh -c 'rm -f \\"/etc/openvpn/radius/$common_name\\"'"
 """
-
-
-@dataclass(frozen=True, slots=True)
-class EngineFacts:
-    """Where devices send to: host name or address, ports; `interim_interval` in seconds."""
-
-    host: str
-    auth_port: int
-    acct_port: int
-    interim_interval: int
-    radsec_port: int = 0  # 0: no RADIUS over TLS
-
-
-@dataclass(frozen=True, slots=True)
-class Snippet:
-    """One block to paste: a heading (message id), the file or place it belongs to, the text as it is."""
-
-    title: str
-    file: str
-    text: str
 
 
 def render(vendor: str, nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
@@ -253,19 +234,6 @@ systemctl restart strongswan
     ]
 
 
-def _mikrotik(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
-    minutes, seconds = divmod(engine.interim_interval, 60)
-    commands = f"""\
-/system identity set name="{nas["identifier"]}"
-/radius add service=ppp address=[:resolve "{engine.host}"] secret="{secret}" \\
-    authentication-port={engine.auth_port} accounting-port={engine.acct_port} timeout=3s comment="OpenPNS"
-/radius incoming set accept=yes port={nas["coa_port"]}
-/ppp aaa set use-radius=yes accounting=yes interim-update={minutes}m{seconds}s
-/ppp profile set [find] use-encryption=yes
-"""
-    return [Snippet(N_("Paste into the terminal of RouterOS"), "RouterOS", commands)]
-
-
 def _accel(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
     """Its shaper reads Filter-Id as down/up in kbit/s, which is what it is sent (saas.radius.vendors)."""
     settings = f"""\
@@ -285,85 +253,6 @@ max-try=3
 attr=Filter-Id
 """
     return [Snippet(N_("Add to the sections of the same names"), "/etc/accel-ppp.conf", settings)]
-
-
-def _cisco(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
-    commands = f"""\
-aaa new-model
-aaa group server radius OPENPNS
- server-private {engine.host} auth-port {engine.auth_port} acct-port {engine.acct_port} timeout 3 key {secret}
-aaa authentication ppp default group OPENPNS
-aaa authorization network default group OPENPNS
-aaa accounting network default start-stop group OPENPNS
-aaa accounting update periodic {_minutes(engine)}
-aaa server radius dynamic-author
- client {engine.host} server-key {secret}
- port {nas["coa_port"]}
-radius-server attribute 32 include-in-access-req format {nas["identifier"]}
-radius-server attribute 32 include-in-accounting-req format {nas["identifier"]}
-radius-server attribute 44 include-in-access-req
-"""
-    return [Snippet(N_("Paste in configuration mode; a server is named by its address"), "Cisco IOS", commands)]
-
-
-def _h3c(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
-    """The device calls itself by its system name."""
-    commands = f"""\
-sysname {nas["identifier"]}
-radius scheme openpns
- primary authentication {engine.host} {engine.auth_port} key simple {secret}
- primary accounting {engine.host} {engine.acct_port} key simple {secret}
- user-name-format keep-original
- timer realtime-accounting {_minutes(engine)}
- quit
-domain openpns
- authentication ppp radius-scheme openpns
- authorization ppp radius-scheme openpns
- accounting ppp radius-scheme openpns
- quit
-domain default enable openpns
-radius dynamic-author server
- client ip {engine.host} key simple {secret}
- port {nas["coa_port"]}
- quit
-"""
-    return [Snippet(N_("Paste in system view; a server is named by its address"), "Comware 7", commands)]
-
-
-def _huawei(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
-    """The device calls itself by its system name. NE and ME routers have a server group in place of the template."""
-    commands = f"""\
-sysname {nas["identifier"]}
-radius-server template openpns
- radius-server shared-key cipher {secret}
- radius-server authentication {engine.host} {engine.auth_port}
- radius-server accounting {engine.host} {engine.acct_port}
- undo radius-server user-name domain-included
- quit
-radius-server authorization {engine.host} shared-key cipher {secret}
-aaa
- authentication-scheme openpns
-  authentication-mode radius
-  quit
- accounting-scheme openpns
-  accounting-mode radius
-  accounting realtime {_minutes(engine)}
-  quit
- domain default
-  authentication-scheme openpns
-  accounting-scheme openpns
-  radius-server openpns
-  quit
- quit
-"""
-    return [
-        Snippet(N_("Paste in system view (AR, S and AC series); a server is named by its address"), "VRP", commands)
-    ]
-
-
-def _minutes(engine: EngineFacts) -> int:
-    """The interim interval of devices that know no seconds, at least a minute."""
-    return max(1, engine.interim_interval // 60)
 
 
 def _standard(nas: Nas, secret: str, engine: EngineFacts) -> list[Snippet]:
@@ -390,11 +279,11 @@ _RENDER: dict[str, Callable[[Nas, str, EngineFacts], list[Snippet]]] = {
     "openvpn": _openvpn,
     "strongswan": _strongswan,
     "pptpd": _pppd,
-    "mikrotik": _mikrotik,
+    "mikrotik": router_config.mikrotik,
     "accel-ppp": _accel,
-    "cisco": _cisco,
-    "cisco-isg": _cisco,
-    "huawei": _huawei,
-    "h3c": _h3c,
+    "cisco": router_config.cisco,
+    "cisco-isg": router_config.cisco,
+    "huawei": router_config.huawei,
+    "h3c": router_config.h3c,
     "standard": _standard,
 }

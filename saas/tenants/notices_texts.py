@@ -251,7 +251,9 @@ async def current(scope: Scope, kind: str, language: str) -> Text:
 
 
 async def write(scope: Scope, kind: str, language: str, form: TextForm, version: int | None = None) -> None:
-    """Keep a text of the tenant's own. Conflict("unknown_names") for a name that this kind does not have."""
+    """Keep a text of the tenant's own. Conflict("unknown_names") for a name that this kind does not have,
+    Conflict("changed") where it is not `version` any more; 0 is the default text.
+    """
     names = unknown(kind, f"{form.subject}\n{form.text}")
     if names:
         known = ", ".join(f"{{{name}}}" for name in KINDS[kind].known)

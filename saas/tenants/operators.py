@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints
 from saas import security
 from saas.errors import Conflict, Invalid
 from saas.i18n import N_
-from saas.permissions import Permission, granted
+from saas.permissions import ALL, Permission, granted
 from saas.tenants import audit, platform, records, signins
 from saas.tenants.forms import Form, Line, Name, OptionalPassword, Username
 from saas.tenants.paging import ListQuery, Page, page
@@ -26,7 +26,8 @@ OPERATOR = records.Noun("operators", "operator", "opr", "login")
 class Group(TypedDict):
     """`permissions` are keys of saas.permissions. `preset`: of a built-in group the key of PRESETS that says which they
     are in each version; its row holds none. "" for a group of the tenant's own. `plan_ids`: the plans that those of its
-    operators may sell who have none of their own, none for all.
+    operators may sell who have none of their own, none for all. `permissions_known`: of a group of the tenant's own
+    the permissions that there were when it was saved, as far as who saved it could give them.
     """
 
     _id: str
@@ -34,6 +35,7 @@ class Group(TypedDict):
     name: str
     preset: str
     permissions: list[str]
+    permissions_known: list[str]
     plan_ids: list[str]
     version: int
     created_at: datetime
@@ -112,7 +114,7 @@ async def create_group(scope: Scope, form: GroupForm) -> Group:
     """A new group. Taken("name"), Invalid permissions or plans."""
     _within_own(scope, form.permissions)
     await _check_plans(scope, form.plan_ids)
-    return _whole(await records.create(scope, GROUP, _group_values(form)))
+    return _whole(await records.create(scope, GROUP, _group_values(form, ALL)))
 
 
 async def update_group(scope: Scope, group_id: str, form: GroupForm, version: int | None = None) -> Group:
@@ -124,7 +126,9 @@ async def update_group(scope: Scope, group_id: str, form: GroupForm, version: in
     await _check_plans(scope, form.plan_ids)
     before = await get_group(scope, group_id)
     guard = partial(_group_is_within_own, form.plan_ids)
-    values = _group_values(form, before["preset"] if set(form.permissions) == granted(before) else "")
+    preset = before["preset"] if set(form.permissions) == granted(before) else ""
+    known = ALL if before["preset"] else scope.permissions.union(before["permissions_known"])
+    values = _group_values(form, known, preset)
     return _whole(await records.change(scope, GROUP, group_id, values, version=version, guard=guard))
 
 
@@ -227,9 +231,14 @@ def _whole(row: Group) -> Group:
     return {**row, "permissions": sorted(granted(row))}
 
 
-def _group_values(form: GroupForm, preset: str = "") -> dict[str, Any]:
-    permissions = [] if preset else sorted(set(form.permissions))
-    return {"name": form.name, "preset": preset, "permissions": permissions, "plan_ids": sorted(set(form.plan_ids))}
+def _group_values(form: GroupForm, known: Iterable[str], preset: str = "") -> dict[str, Any]:
+    return {
+        "name": form.name,
+        "preset": preset,
+        "permissions": [] if preset else sorted(set(form.permissions)),
+        "permissions_known": [] if preset else sorted(known),
+        "plan_ids": sorted(set(form.plan_ids)),
+    }
 
 
 def _within_own(scope: Scope, permissions: Iterable[str]) -> None:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 
 from saas.store import Filter, Table
 from saas.tenants import accounts, engines, platform, sessions, sums
+from saas.tenants.accounting import stale_after
 from saas.tenants.schedules import Occasion
 from saas.tenants.scope import Scope
 from saas.values import first_id, from_epoch, new_id, utcnow
@@ -31,6 +32,7 @@ _DEVICES = 200  # that are looked at for silence
 _QUIET = timedelta(minutes=15)  # at least, before a device is called silent
 _RECENT = timedelta(days=1)
 _ONLINE_MOST = 1_000_000  # sessions that a sample counts
+Row = Mapping[str, Any]
 _counting: dict[str, asyncio.Task[Figures]] = {}  # of which tenants this process counts figures anew
 log = logging.getLogger(__name__)
 
@@ -62,10 +64,13 @@ class Figures(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Failures:
-    """What jobs could not do for the tenant: those to be tried again, with when they failed; runs that were stopped."""
+    """What jobs could not do for the tenant: those to be tried again, with when they failed, and what was stopped: bulk
+    operations (`runs`) and imports (`files`).
+    """
 
     jobs: Sequence[tuple[str, datetime]]
-    runs: Sequence[Any]
+    runs: Sequence[Row]
+    files: Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +125,19 @@ async def beginnings(scope: Scope) -> Beginnings | None:
 
 
 async def failures(scope: Scope) -> Failures:
-    """The tenant's jobs that failed the last time, and the bulk operations that were stopped, of the last day."""
+    """The tenant's jobs that failed the last time; bulk operations and imports of the last day that were stopped."""
     rows = await scope.db.schedules.find({}, limit=50)
     jobs = [(row["job"], row["last_at"]) for row in rows if row["failures"]]
-    since = first_id("blk", utcnow() - _RECENT)
-    runs = await scope.db.bulk_runs.find({"_id": {"$gte": since}}, limit=_SHOWN * 10)
-    return Failures(jobs, [run for run in runs if run["state"] == "stopped"][:_SHOWN])
+    runs, files = [
+        await table.find({"_id": {"$gte": first_id(kind, utcnow() - _RECENT)}}, limit=_SHOWN * 10)
+        for table, kind in ((scope.db.bulk_runs, "blk"), (scope.db.imports, "imp"))
+    ]
+    return Failures(jobs, *([row for row in rows if row["state"] == "stopped"][:_SHOWN] for rows in (runs, files)))
+
+
+async def under_way(table: Table) -> list[Row]:
+    """The bulk operations or imports at which the jobs are, the newest first."""
+    return await table.find({"open": True}, limit=_SHOWN)
 
 
 async def curves(scope: Scope) -> Curves:
@@ -218,10 +230,14 @@ async def _refused(scope: Scope, midnight: datetime) -> dict[str, int]:
 async def _silent(scope: Scope, now: datetime) -> list[tuple[str, str, float]]:
     rows = await scope.db.nas.find({"status": "active"}, sort=[("name", 1)], limit=_DEVICES, fields=["name"])
     stats = await engines.device_stats(scope, [row["_id"] for row in rows])
-    patience = max(_QUIET, timedelta(seconds=3 * scope.tenant["parameters"]["interim_interval"]))
     last: Mapping[str, float] = {nas_id: each.last_at for nas_id, each in stats.items() if each.last_at}
     quiet = [(row["_id"], row["name"], last[row["_id"]]) for row in rows if row["_id"] in last]
-    return [device for device in quiet if from_epoch(device[2]) < now - patience]
+    return [device for device in quiet if from_epoch(device[2]) < now - patience(scope)]
+
+
+def patience(scope: Scope) -> timedelta:
+    """How long nothing may come of a device before it is called silent."""
+    return max(_QUIET, timedelta(seconds=stale_after(scope.tenant["parameters"])))
 
 
 def _zone(scope: Scope) -> ZoneInfo:

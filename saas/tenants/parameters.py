@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from saas.errors import Invalid, NotFound
 from saas.i18n import N_
-from saas.tenants import audit
+from saas.tenants import audit, retention, schedules
 from saas.tenants.forms import Form, Line, Mobile, Money, Name, Note
 from saas.tenants.notices_texts import KINDS
 from saas.tenants.platform import Tenant
@@ -43,6 +43,14 @@ PARTS: Final = {  # by the group of their fields
     "notices": _NOTICES,
     "papers": _PAPERS,
 }
+
+
+def _kept(days: int) -> int:
+    if 0 < days < retention.LEAST:
+        raise PydanticCustomError("kept_too_short", "kept too short")
+    return days
+
+
 _SEEN = 500  # entries of the log that are looked through for who changed what
 NoticeKind = Literal[
     "expiring",
@@ -82,7 +90,10 @@ class ParametersForm(Form):
     currency: Literal["CNY", "USD", "EUR", "GBP"] = Field(
         default="CNY",
         title=N_("Currency"),
-        description=N_("Of every amount. It cannot be changed once there are entries in the ledger."),
+        description=N_(
+            "Of every amount. Its precision is fixed with it: two decimals. It cannot be changed "
+            "once there are entries in the ledger."
+        ),
         json_schema_extra={
             "group": _SYSTEM,
             "labels": {"CNY": "¥ CNY", "USD": "$ USD", "EUR": "€ EUR", "GBP": "£ GBP"},
@@ -94,6 +105,17 @@ class ParametersForm(Form):
         le=3600,
         title=N_("Accounting interval (seconds)"),
         description=N_("How often a device reports a session's usage. At least 60."),
+        json_schema_extra={"seconds": True, "group": _SESSIONS},
+    )
+    stale_factor: int = Field(
+        default=3,
+        ge=2,
+        le=10,
+        title=N_("Missed updates until a session is lost"),
+        description=N_(
+            "A session is closed when nothing is heard of it for so many accounting intervals; its place is then free "
+            "for another log-in. Raise it where lines are bad. A change holds from a session's next update on."
+        ),
         json_schema_extra={"group": _SESSIONS},
     )
     max_session_time: int = Field(
@@ -102,7 +124,7 @@ class ParametersForm(Form):
         le=31 * 86400,
         title=N_("Maximum session time (seconds)"),
         description=N_("A session is ended after this time at the latest; the subscriber dials in again."),
-        json_schema_extra={"group": _SESSIONS},
+        json_schema_extra={"seconds": True, "group": _SESSIONS},
     )
     restricted_timeout: int = Field(
         default=300,
@@ -113,7 +135,16 @@ class ParametersForm(Form):
             "Where a plan lets in who has expired: after this time the session begins anew, and is a normal one again "
             "if it was renewed."
         ),
-        json_schema_extra={"group": _SESSIONS},
+        json_schema_extra={"seconds": True, "group": _SESSIONS},
+    )
+    keep_sessions: Annotated[int, Field(ge=0, le=3650), AfterValidator(_kept)] = Field(
+        default=0,
+        title=N_("Session details are kept for"),
+        description=N_(
+            "At least 180 days. Each night details of sessions that ended earlier are removed for good, which the "
+            "operation log tells; the ledger, papers and daily reports stay. 0: for ever."
+        ),
+        json_schema_extra={"zero": N_("for ever"), "group": _SESSIONS, "unit": N_("days")},
     )
     guard_attempts: int = Field(
         default=10,
@@ -124,7 +155,7 @@ class ParametersForm(Form):
             "Then passwords for it are not tried any more until the time below is over, except where it was logged in "
             "before. Each engine worker counts for itself. 0: never."
         ),
-        json_schema_extra={"group": _SECURITY},
+        json_schema_extra={"zero": N_("never"), "group": _SECURITY},
     )
     guard_window: int = Field(
         default=600,
@@ -132,7 +163,7 @@ class ParametersForm(Form):
         le=86400,
         title=N_("Time in which wrong passwords are counted (seconds)"),
         description=N_("After it an account that was guarded is free again."),
-        json_schema_extra={"group": _SECURITY},
+        json_schema_extra={"seconds": True, "group": _SECURITY},
     )
     show_password: bool = Field(
         default=False,
@@ -168,7 +199,7 @@ class ParametersForm(Form):
         description=N_(
             "The member is told a week before; what the rest of the plan is worth goes to the balance. 0: never."
         ),
-        json_schema_extra={"group": _LIFE, "unit": N_("days")},
+        json_schema_extra={"zero": N_("never"), "group": _LIFE, "unit": N_("days")},
     )
     notice_mail: list[NoticeKind] = Field(
         default=[],
@@ -181,8 +212,27 @@ class ParametersForm(Form):
         ge=0,
         le=30,
         title=N_("Days before expiry"),
-        description=N_("So many days before a plan ends its subscriber is told, at 9:00. 0: never."),
-        json_schema_extra={"group": _NOTICES},
+        description=N_("So many days before a plan ends its subscriber is told, at the hour below. 0: never."),
+        json_schema_extra={"zero": N_("never"), "group": _NOTICES},
+    )
+    notice_interval: int = Field(
+        default=0,
+        ge=0,
+        le=30,
+        title=N_("Days until one is reminded again"),
+        description=N_("Until the plan ends or is renewed, each time after so many days. 0: told once."),
+        json_schema_extra={"zero": N_("once"), "group": _NOTICES},
+    )
+    notice_hour: int = Field(
+        default=9,
+        ge=0,
+        le=23,
+        title=N_("Hour of notices"),
+        description=N_(
+            "0 to 23, in the time zone of this system: when it is told that a plan ends or that an account will be "
+            "closed. If you change it, the next ones are told at the new hour of their day, none is left out."
+        ),
+        json_schema_extra={"group": _NOTICES, "unit": N_("o'clock")},
     )
     notice_quota: int = Field(
         default=80,
@@ -193,13 +243,13 @@ class ParametersForm(Form):
             "When so much of the traffic or time of a term is used, its subscriber is told. A change holds for what is "
             "bought from then on. 0: never."
         ),
-        json_schema_extra={"group": _NOTICES, "unit": "%"},
+        json_schema_extra={"zero": N_("never"), "group": _NOTICES, "unit": "%"},
     )
     notice_balance: Money = Field(
         default=0,
         title=N_("Low balance below"),
         description=N_("When a charge lets a balance fall below this, the member is told. 0: never."),
-        json_schema_extra={"widget": "money", "group": _NOTICES},
+        json_schema_extra={"zero": N_("never"), "widget": "money", "group": _NOTICES},
     )
     legal_name: Line = Field(
         default="",
@@ -234,7 +284,7 @@ class ParametersForm(Form):
     paper_footer: Annotated[Note, Field(max_length=300)] = Field(
         default="",
         title=N_("At the foot of each"),
-        description=N_("Such as opening hours or a bank account."),
+        description=N_("Such as opening hours, a bank account or a registration number."),
         json_schema_extra={"widget": "textarea", "group": _PAPERS},
     )
 
@@ -270,6 +320,7 @@ async def update(scope: Scope, form: BaseModel, version: int | None = None) -> T
             raise Invalid({"currency": "has_entries"})
         change = {"$set": {f"parameters.{name}": value for name, value in values.items()}}
         tenant: Tenant = await tx.db.tenants.update(scope.tenant_id, change, version=version)
+        await schedules.move(tx, before, {**before, **values})
         await audit.record(tx, "parameters.update", scope.tenant_id, before=before, after={**before, **values})
         return tenant
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field
@@ -57,21 +58,27 @@ async def listing(scope: Scope, query: ListQuery) -> Page:
     return await ledger.listing(scope, query, KINDS)
 
 
-async def totals(scope: Scope, query: ListQuery) -> tuple[list[Total], bool]:
-    """What the entries of the list come to, the largest first; and whether it is only the newest 100,000 of them."""
+async def totals(
+    scope: Scope, query: ListQuery, kinds: Sequence[str] = KINDS, by: Sequence[str] = ("kind", "method")
+) -> tuple[list[Total], bool]:
+    """What the entries of the list come to, the largest first; and whether it is only the newest 100,000 of them.
+
+    `by`: what has a total of its own, a kind, or a kind and method.
+    """
     names = ("entries", "list_price", "discount", "amount")
-    group = {"_id": {"kind": "$kind", "method": "$method"}, "entries": {"$sum": 1}}
+    group: dict[str, Any] = {"_id": {name: f"${name}" for name in by}, "entries": {"$sum": 1}}
     group |= {name: {"$sum": f"${name}"} for name in names[1:]}
     sums: Counter[tuple[str, str, str]] = Counter()
     cut = False
-    for filter in await ledger.looks(scope, query, KINDS, apart=True):
+    for filter in await ledger.looks(scope, query, kinds, apart=True):
         newest: list[dict[str, Any]] = [{"$match": filter}, {"$sort": {"_id": -1}}, {"$limit": _SUMMED}]
         rows = await scope.db.ledger.aggregate([*newest, {"$group": group}])
         cut |= sum(row["entries"] for row in rows) >= _SUMMED
         for row in rows:
-            sums.update({(row["_id"]["kind"], row["_id"]["method"], name): int(row[name]) for name in names})
-    kinds = dict.fromkeys((kind, method) for kind, method, _ in sums)
-    found = [Total(kind, method, *(sums[kind, method, name] for name in names)) for kind, method in kinds]
+            of = row["_id"]["kind"], row["_id"].get("method", "")
+            sums.update({(*of, name): int(row[name]) for name in names})
+    parts = dict.fromkeys((kind, method) for kind, method, _ in sums)
+    found = [Total(kind, method, *(sums[kind, method, name] for name in names)) for kind, method in parts]
     return sorted(found, key=lambda each: -abs(each.amount)), cut
 
 

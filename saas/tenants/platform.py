@@ -54,11 +54,12 @@ class Parameters(TypedDict):
     """What a tenant sets for itself. Seconds; an IANA zone; an ISO 4217 currency; "zh" or "en".
 
     `notice_mail`: the kinds of notices (notices_texts.KINDS, less those by hand) that go by mail; `notice_days`: how
-    many before expiry, 0 none; `notice_quota`: what percentage of a quota is used when it is low, 0 never;
-    `notice_balance`: minor units below which a balance is low. `legal_name` … `paper_footer`: what stands on receipts
-    and invoices; `logo`: a row of logos, "" for none. `renew_hours`: how long before their end accounts renew by
-    themselves; `suspend_days`: after how many of suspension they close, 0 never. `second_factor`: whether those who
-    work here must have one.
+    many before expiry, 0 none, and again every `notice_interval` days, 0 once, at `notice_hour` of the zone;
+    `notice_quota`: what percentage of a quota is used when it is low, 0 never; `notice_balance`: minor units below
+    which a balance is low. `legal_name` … `paper_footer`: what stands on receipts and invoices; `logo`: a row of logos,
+    "" for none. `renew_hours`: how long before their end accounts renew by themselves; `suspend_days`: after how many
+    of suspension they close, 0 never. `second_factor`: whether those who work here must have one. `stale_factor`: how
+    many updates a session may miss; `keep_sessions`: for how many days details of ended ones are kept, 0 for ever.
     """
 
     system_name: str
@@ -66,13 +67,17 @@ class Parameters(TypedDict):
     timezone: str
     currency: str
     interim_interval: int
+    stale_factor: int
     max_session_time: int
     restricted_timeout: int
+    keep_sessions: int
     guard_attempts: int
     guard_window: int
     show_password: bool
     notice_mail: list[str]
     notice_days: int
+    notice_interval: int
+    notice_hour: int
     notice_quota: int
     notice_balance: int
     legal_name: str
@@ -172,32 +177,7 @@ async def create_tenant(
         tier=tier,
         tier_expires_at=None,
         pool=SHARED_POOL,
-        parameters=Parameters(
-            system_name=form.system_name,
-            locale=locale,
-            timezone="Asia/Shanghai",
-            currency="CNY",
-            interim_interval=300,
-            max_session_time=86400,
-            restricted_timeout=300,
-            guard_attempts=10,
-            guard_window=600,
-            show_password=False,
-            notice_mail=sorted(name for name, kind in KINDS.items() if not kind.by_hand),
-            notice_days=3,
-            notice_quota=80,
-            notice_balance=0,
-            legal_name="",
-            postal_address="",
-            tax_id="",
-            phone="",
-            number_prefix="",
-            paper_footer="",
-            logo="",
-            renew_hours=24,
-            suspend_days=0,
-            second_factor=False,
-        ),
+        parameters=_first_parameters(form.system_name, locale),
         version=1,
         created_at=now,
         updated_at=now,
@@ -205,14 +185,48 @@ async def create_tenant(
     await ps.db.tenants.insert(tenant)
     await ps.enter(tenant, ps.actor).db.groups.insert_many(
         [
-            {"_id": new_id("grp"), "name": say(title), "preset": preset, "permissions": [], "plan_ids": []}
-            | {"version": 1, "created_at": now, "updated_at": now}
+            {"_id": new_id("grp"), "name": say(title), "preset": preset, "permissions": [], "permissions_known": []}
+            | {"plan_ids": [], "version": 1, "created_at": now, "updated_at": now}
             for preset, title in PRESET_NAMES.items()
         ]
     )
     await audit.record_platform(ps, "tenant.create", tenant["_id"], name=tenant["slug"], tier=tier)
     await ps.changed("tenant", tenant["_id"], tenant["slug"])
     return tenant
+
+
+def _first_parameters(system_name: str, locale: str) -> Parameters:
+    """What holds for a tenant until it says otherwise."""
+    return Parameters(
+        system_name=system_name,
+        locale=locale,
+        timezone="Asia/Shanghai",
+        currency="CNY",
+        interim_interval=300,
+        stale_factor=3,
+        max_session_time=86400,
+        restricted_timeout=300,
+        keep_sessions=0,
+        guard_attempts=10,
+        guard_window=600,
+        show_password=False,
+        notice_mail=sorted(name for name, kind in KINDS.items() if not kind.by_hand),
+        notice_days=3,
+        notice_interval=0,
+        notice_hour=9,
+        notice_quota=80,
+        notice_balance=0,
+        legal_name="",
+        postal_address="",
+        tax_id="",
+        phone="",
+        number_prefix="",
+        paper_footer="",
+        logo="",
+        renew_hours=24,
+        suspend_days=0,
+        second_factor=False,
+    )
 
 
 async def tenant_by_slug(ps: PlatformScope, slug: str) -> Tenant | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from saas.i18n import N_
 from saas.tenants.certificates import Bundle
+from saas.tenants.config_text import EngineFacts, Snippet
 from saas.tenants.nas import Nas
-from saas.tenants.nas_config import EngineFacts, Snippet
 
 FOLDER = "/etc/radsecproxy"
 KEY, CERTIFICATE, AUTHORITY = "device.key", "device.crt", "server-ca.crt"

@@ -21,19 +21,25 @@ _EVER = from_epoch(0)
 
 
 async def tell_expiring(scope: Scope, run: Occasion) -> int:
-    """Tell whose plan ends within the tenant's days of notice; how many are told of. Once for each date of expiry."""
+    """Tell whose plan ends within the tenant's days of notice; how many are told of.
+
+    Once for each date of expiry; where the tenant reminds again, once in each of its intervals until then.
+    """
     parameters = scope.tenant["parameters"]
-    days, zone = parameters["notice_days"], ZoneInfo(parameters["timezone"])
+    days, again, zone = parameters["notice_days"], parameters["notice_interval"], ZoneInfo(parameters["timezone"])
     today = run.now.astimezone(zone).date()
     until = datetime.combine(today + timedelta(days=days + 1), time(), zone)
 
     def left(account: Mapping[str, Any]) -> dict[str, Any]:
         return {"days": (account["expires_at"].astimezone(zone).date() - today).days}
 
+    def over(account: Mapping[str, Any]) -> int:
+        return int((days - left(account)["days"]) // again) if again else 0
+
     told = 0
     if days:
         async for rows in portions(scope.db.accounts, "expires_at", run.now, until):
-            told += await _tell(scope, "expiring", _normal(rows), "expires_at", left)
+            told += await _tell(scope, "expiring", _normal(rows), "expires_at", left, over)
     return told
 
 
@@ -83,13 +89,17 @@ async def _tell(
     accounts: Sequence[Mapping[str, Any]],
     moment: str,
     more: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda account: {},
+    over: Callable[[Mapping[str, Any]], int] = lambda account: 0,
 ) -> int:
-    """Tell of some accounts; their occasion is the time in the field `moment`, and `more` makes further facts."""
+    """Tell of some accounts; their occasion is the time in the field `moment`, and `more` makes further facts.
+
+    `over`: how many intervals are over after which one is reminded again.
+    """
     plans = await _plan_names(scope, accounts)
     news = []
     for row in accounts:
         facts = {"account": row["username"], "plan": plans.get(row["plan_id"], ""), "expires": row["expires_at"]}
-        occasion = row[moment].isoformat()
+        occasion = row[moment].isoformat() + (f"+{times}" if (times := over(row)) else "")
         news.append(News(row["member_id"], row["_id"], row["username"], occasion, {**facts, **more(row)}))
     return await notices.tell(scope, kind, news)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from typing import Any, Final, TypedDict
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Final, TypedDict, cast
 from zoneinfo import ZoneInfo
 
+from saas.errors import NotFound
 from saas.store import Update
 from saas.tenants.paging import ListQuery, Page, page
 from saas.tenants.scope import PlatformScope, Scope
@@ -21,6 +22,8 @@ _BATCH = 500
 _LATE = timedelta(minutes=10)  # by which a tenant's id may be older than the moment it can be seen
 _RETRY, _RETRY_MOST = timedelta(minutes=1), timedelta(hours=1)
 
+Parameters = Mapping[str, Any]  # of a tenant: its zone, and hours that it has chosen
+
 
 @dataclass(frozen=True, slots=True)
 class Every:
@@ -28,7 +31,7 @@ class Every:
 
     minutes: int
 
-    def after(self, due: datetime, now: datetime, zone: str) -> datetime:
+    def after(self, due: datetime, now: datetime, parameters: Parameters) -> datetime:
         """When it is due next, after a run that was due at `due` and began at `now`."""
         return max(due, now) + timedelta(minutes=self.minutes)
 
@@ -38,33 +41,42 @@ class Daily:
     """Once on each day of the tenant's zone, at a time of its clock. Days that were missed are made up for one by one.
 
     A time that the clock skips is taken as the same time after the change; of one that it shows twice, the first.
+    `hour` names the parameter of the tenant that says the hour.
     """
 
     at: time
+    hour: str = ""
 
-    def after(self, due: datetime, now: datetime, zone: str) -> datetime:
+    def after(self, due: datetime, now: datetime, parameters: Parameters) -> datetime:
         """When it is due next, after a run that was due at `due`."""
-        tz = ZoneInfo(zone)
-        today = due.astimezone(tz).date()
-        moments = (datetime.combine(today + timedelta(days=ahead), self.at, tz).timestamp() for ahead in range(3))
-        return datetime.fromtimestamp(next(moment for moment in moments if moment > due.timestamp()), due.tzinfo)
+        today = due.astimezone(ZoneInfo(parameters["timezone"])).date()
+        moments = (self.on(today + timedelta(days=ahead), parameters) for ahead in range(3))
+        return next(moment for moment in moments if moment > due)
+
+    def on(self, day: date, parameters: Parameters) -> datetime:
+        """When it is due on a day of the tenant's zone."""
+        at = self.at.replace(hour=parameters[self.hour]) if self.hour else self.at
+        moment = datetime.combine(day, at, ZoneInfo(parameters["timezone"]))
+        return datetime.fromtimestamp(moment.timestamp(), UTC)
 
 
 Schedule = Every | Daily
+_AT_NOTICE_HOUR = Daily(time(), "notice_hour")
 
 # Every job that runs for each tenant; what it does is saas.jobs.scheduled.WORK.
 SCHEDULES: Final[Mapping[str, Schedule]] = {
     "activations": Every(5),
     "card_expiry": Daily(time(0, 5)),
     "chain": Daily(time(3, 50)),
-    "closings": Daily(time(9, 0)),
+    "closings": _AT_NOTICE_HOUR,
     "day_sums": Daily(time(0, 10)),
     "expired": Every(5),
-    "expiring": Daily(time(9, 0)),
+    "expiring": _AT_NOTICE_HOUR,
     "online_counts": Every(10),
     "proof": Daily(time(3, 30)),
     "quota_used": Every(5),
     "renewals": Every(10),
+    "retention": Daily(time(4, 30)),
 }
 
 
@@ -118,7 +130,7 @@ async def enrol(
     Answers the id behind which tenants may be new when it is done again.
     """
     while tenants := await ps.db.tenants.find(
-        {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=_BATCH, fields=["parameters.timezone"]
+        {"_id": {"$gt": after}}, sort=[("_id", 1)], limit=_BATCH, fields=["parameters"]
     ):
         after = tenants[-1]["_id"]
         ids = [tenant["_id"] for tenant in tenants]
@@ -137,7 +149,7 @@ async def enrol(
 
 
 def _fresh(tenant: Mapping[str, Any], schedule: Schedule, now: datetime) -> dict[str, Any]:
-    due = schedule.after(now, now, tenant["parameters"]["timezone"])
+    due = schedule.after(now, now, tenant["parameters"])
     blank = {"last_at": None, "took": 0.0, "done": 0, "error": "", "failures": 0}
     return {"_id": new_id("sch"), "due_at": due, "next_at": due, "since": now, **blank}
 
@@ -150,9 +162,32 @@ async def due(ps: PlatformScope, jobs: Sequence[str], now: datetime, limit: int)
 
 async def finish(scope: Scope, row: Scheduled, schedule: Schedule, run: Occasion, took: float, done: int) -> None:
     """A run went well: on to the next one. Nothing happens when another process has said so already."""
-    upcoming = schedule.after(run.due, run.now, scope.tenant["parameters"]["timezone"])
+    upcoming = schedule.after(run.due, run.now, scope.tenant["parameters"])
     moved = {"due_at": upcoming, "next_at": upcoming, "since": run.now, "failures": 0}
     await _told(scope, row, run, {**moved, "took": took, "done": done, "error": ""})
+
+
+async def move(tx: Scope, before: Parameters, after: Parameters) -> None:
+    """Parameters say another hour: the next run is at that hour of the same day, so that each day has its one run; it
+    is due at once where that hour is over. Call it in the transaction of the change.
+    """
+    moved = {
+        job: schedule
+        for job, schedule in SCHEDULES.items()
+        if isinstance(schedule, Daily) and schedule.hour and before[schedule.hour] != after[schedule.hour]
+    }
+    for job, schedule in moved.items():
+        if row := await tx.db.schedules.one({"job": job}):
+            due = schedule.on(row["due_at"].astimezone(ZoneInfo(before["timezone"])).date(), after)
+            await tx.db.schedules.update_one({"_id": row["_id"]}, {"$set": {"due_at": due, "next_at": due}})
+
+
+async def seen_to(scope: Scope, job: str) -> datetime:
+    """The moment of the run of a job that comes next: all runs of before went well. NotFound."""
+    row = await scope.db.schedules.one({"job": job})
+    if row is None:
+        raise NotFound()
+    return cast(datetime, row["due_at"])
 
 
 async def fail(scope: Scope, row: Scheduled, run: Occasion, took: float, error: str) -> None:

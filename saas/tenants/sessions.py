@@ -191,6 +191,12 @@ async def online_of(scope: Scope, account_id: str) -> list[Session]:
     return await scope.db.online.find({"account_id": account_id})
 
 
+async def last_start(scope: Scope, account_id: str) -> datetime | None:
+    """When the last session of an account that has ended began; None before the first one."""
+    found = await scope.db.sessions.find({"account_id": account_id}, limit=1, fields=["started_at"])
+    return found[0]["started_at"] if found else None
+
+
 async def clear_nas(scope: Scope, nas_id: str) -> int:
     """End every open session of a device in our books, with what was counted; how many. The device is not told.
 

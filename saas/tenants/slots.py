@@ -18,8 +18,10 @@ one is given.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from sys import intern
+from types import MappingProxyType
 from typing import Any
 
 from saas.errors import Unavailable
@@ -39,11 +41,11 @@ _BATCH = 500
 _ENDED = b"00000000"  # the lifetime that the field of an ended session tells
 _LITTER = 16  # lapsed fields of a hash that the script is to sweep out
 _STATION = 16  # characters of a device and a station that is known
+_UNKNOWN_SILENCE = 1860  # seconds, where neither the tenant's nor that of a login is known
 _PREFIX = 12  # characters that tokens of one process have in common
 PATIENCE = 1.0  # seconds that the counting may take: devices repeat after one or more
 
-_TRACK = slot_scripts.track(stale_after(600))
-
+_TRACK = slot_scripts.track(_UNKNOWN_SILENCE)
 _undecided: set[str] = set()  # tokens of this process whose slots are put, and which the script is asked about
 
 
@@ -52,17 +54,17 @@ class Counted:
 
     __slots__ = ("_device", "_nas_id", "_station", "full", "key", "lifetime", "limit", "lives", "tenant")
 
-    def __init__(self, tenant_id: str, account_id: str, limit: int, interim_interval: int, kicks: bool = False) -> None:
-        """A session silent for three intervals, in seconds, no longer counts. `kicks`: at the limit the oldest session
-        gives way, if it has begun.
+    def __init__(self, tenant_id: str, account_id: str, limit: int, silence: int, kicks: bool = False) -> None:
+        """A session silent for so many seconds no longer counts. `kicks`: at the limit the oldest session gives way, if
+        it has begun.
         """
         self.key = _key(tenant_id, account_id)
         self.limit = limit
-        self.lifetime = f"{stale_after(interim_interval):08d}"
+        self.lifetime = intern(f"{silence:08d}")
         self.tenant = tenant_id if kicks else ""
         self.full = False  # somebody was refused, and nobody let in since
         self.lives = 0  # until this second its hash is known not to lapse
-        self._nas_id, self._station, self._device = "", "", _device("", "")
+        self._nas_id, self._station, self._device = "", "", _NOWHERE
 
     def device(self, nas_id: str, calling_station_id: str) -> str:
         """What this station at this device is called."""
@@ -134,9 +136,14 @@ async def occupied(scope: Scope, account_id: str, nas_id: str = "", calling_stat
     return _look(values, moment, _device(nas_id, calling_station_id).encode()).count
 
 
-async def track(ps: PlatformScope, events: Sequence[AcctEvent]) -> None:
-    """Let events take effect on the slots of known accounts. Best effort: slots lapse, or are rebuilt."""
-    await _quietly(ps.slots, _of_events(events))
+async def track(
+    ps: PlatformScope, events: Sequence[AcctEvent], silences: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """Let events take effect on the slots of known accounts. Best effort: slots lapse, or are rebuilt.
+
+    `silences`: after how many seconds of it a tenant's sessions no longer count; of the others it is as at the login.
+    """
+    await _quietly(ps.slots, _of_events(events, silences))
 
 
 async def free(scope: Scope, rows: Sequence[Row]) -> None:
@@ -162,7 +169,7 @@ async def rebuild_all(ps: PlatformScope) -> int:
 
 async def rebuild(scope: Scope) -> int:
     """Count every open session of the tenant again; those that are counted already stay so. Unavailable."""
-    lifetime = stale_after(scope.tenant["parameters"]["interim_interval"])
+    lifetime = stale_after(scope.tenant["parameters"])
     after = ""
     while True:
         rows = await scope.db.online.find({"_id": {"$gt": after}}, sort=[("_id", 1)], limit=_BATCH)
@@ -184,6 +191,9 @@ def _device(nas_id: str, calling_station_id: str) -> str:
     return digest if calling_station_id else f"{digest}|"
 
 
+_NOWHERE = _device("", "")
+
+
 def _text(moment: float) -> str:
     return f"{int(moment):010d}"
 
@@ -192,14 +202,14 @@ def _change(tenant_id: str, account_id: str, op: str, session: str, lifetime: in
     return f"{_key(tenant_id, account_id)}\n{op}\n{session}\n{lifetime:08d}\n{device}\n{slot}\n"
 
 
-def _of_events(events: Sequence[AcctEvent]) -> list[str]:
+def _of_events(events: Sequence[AcctEvent], silences: Mapping[str, int]) -> list[str]:
     return [
         _change(
             event.tenant_id,
             event.account_id,
             event.status,
             event_key(event),
-            0,
+            silences.get(event.tenant_id, 0),
             _device(event.nas_id, event.calling_station_id),
             event.slot,
         )

@@ -19,7 +19,7 @@ from saas.tenants.scope import Scope
 from saas.values import new_id
 
 MOST_USERS = 100  # of a day, by what they downloaded
-_RENEWED = ("account.renew", "account.auto_renew")
+_RENEWED = ("account.renew", "account.auto_renew", "account.redeem")
 _AGAIN = 2  # days that are reckoned each time: a device may tell of a session's end an hour after midnight
 
 

@@ -6,8 +6,8 @@ turn (`turn_at`). Each portion is done in the name of whoever asked, if he still
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -17,21 +17,22 @@ from saas.tenants.fanout import each_tenant
 from saas.tenants.scope import Actor, PlatformScope, Scope
 from saas.values import utcnow
 
-_LOOKED_AT = 500  # open rows, for whose they are
-
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A kind of work, its rows in the collection `table`.
+    """A kind of work, its rows in the collection `table`: open ones, `where` more is said of them.
 
     `may`: whether somebody may still have a row's work done. `portion` does the next of it, and answers how much that
-    was. `stop` ends it for a reason, a code.
+    was. `stop` ends it for a reason, a code. `looked_at`: rows of which a turn finds the tenants; with 1, one tenant
+    has a turn, and with more they have theirs at once.
     """
 
     table: str
     may: Callable[[Scope, Any], bool]
     portion: Callable[[Scope, Any], Awaitable[int]]
     stop: Callable[[Scope, Any, str], Awaitable[Any]]
+    where: Mapping[str, Any] = field(default_factory=dict)
+    looked_at: int = 500
 
     def rows(self, scope: Scope | PlatformScope) -> Table:
         """The collection, within the scope."""
@@ -41,18 +42,20 @@ class Work:
 
 async def turn(ps: PlatformScope, work: Work) -> int:
     """A portion for each tenant that has work, those first who have waited longest; how much was done."""
-    rows = await work.rows(ps).find({"open": True}, sort=[("turn_at", 1)], limit=_LOOKED_AT, fields=["tenant_id"])
+    waiting = {"open": True, **work.where}
+    rows = await work.rows(ps).find(waiting, sort=[("turn_at", 1)], limit=work.looked_at, fields=["tenant_id"])
     tenants: dict[str, None] = {row["tenant_id"]: None for row in rows}
     return await each_tenant(ps, work.table, tenants, partial(_portion, ps, work))
 
 
 async def _portion(ps: PlatformScope, work: Work, system: Scope, _: None) -> int:
     """The next portion of the tenant's oldest row."""
-    rows = await work.rows(system).find({"open": True}, sort=[("_id", 1)], limit=1)
+    waiting = {"open": True, **work.where}
+    rows = await work.rows(system).find(waiting, sort=[("_id", 1)], limit=1)
     if not rows:
         return 0
     row = rows[0]
-    await work.rows(system).update_many({"open": True}, {"$set": {"turn_at": utcnow()}})
+    await work.rows(system).update_many(waiting, {"$set": {"turn_at": utcnow()}})
     scope = await login.acting(ps, Actor(**row["actor"]), system.tenant)
     if reason := _stopped(system, scope, work, row):
         await work.stop(system, row, reason)

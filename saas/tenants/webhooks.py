@@ -94,6 +94,12 @@ def secret(scope: Scope) -> str:
     return scope.unseal(webhook["sealed_secret"]) if webhook else ""
 
 
+async def reveal(scope: Scope) -> str:
+    """The secret in clear; the look is logged. Conflict("no_webhook")."""
+    await audit.record(scope, "webhook.secret", scope.tenant_id, name=_there(scope)["url"])
+    return secret(scope)
+
+
 def former_until(scope: Scope) -> datetime | None:
     """Until when posts are signed with the former secret as well; None when they are not."""
     webhook = stored(scope)

@@ -6,12 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
-#include "md5.h"
+#include "../../saas/radius/md5.h"
 
 enum { ACCESS_REQUEST = 1, ACCESS_ACCEPT, ACCESS_REJECT, ACCOUNTING_REQUEST, ACCOUNTING_RESPONSE };
 enum kind { PAP, CHAP, MSCHAPV2, ACCT, LIFE };
 enum step { LOGIN, START, INTERIM, STOP };
 enum { MOST = 1024, BLOCK = 82 }; /* octets of a request, and of one account's two MS-CHAPv2 attributes */
+
+/* A shared secret with what HMAC makes of it. */
+typedef struct {
+	char text[64];
+	size_t length;
+	hmac_t hmac;
+} secret_t;
 
 typedef struct {
 	char name[64];
@@ -111,6 +118,15 @@ static uint8_t *put_place(uint8_t *at, const cast_t *cast, const request_t *requ
 	return put(at, 87, text, expand(text, sizeof text, "ether1-%a", 0, 0, request->account)); /* NAS-Port-Id */
 }
 
+static void prove(const secret_t *secret, const void *octets, size_t length, uint8_t digest[16])
+{
+	md5_t md5;
+
+	hmac_start(&secret->hmac, &md5);
+	md5_add(&md5, octets, length);
+	hmac_end(&secret->hmac, &md5, digest);
+}
+
 static uint8_t *put_pap(uint8_t *at, const char *password, size_t length, const secret_t *secret, const uint8_t *salt)
 {
 	uint8_t hidden[64] = { 0 }, mask[16];
@@ -183,7 +199,7 @@ static void build_login(const cast_t *cast, request_t *request)
 	else if (cast->kind == MSCHAPV2) at = put_mschapv2(at, cast, request->account);
 	else at = put_pap(at, password, length, secret, octets + 4);
 	set_length(request, put_place(at, cast, request));
-	hmac_md5(secret, octets, request->length, octets + 22);
+	prove(secret, octets, request->length, octets + 22);
 }
 
 static void build_accounting(const cast_t *cast, request_t *request)
@@ -245,7 +261,7 @@ static bool proven(const cast_t *cast, const request_t *request, const uint8_t *
 	for (size_t at = 20; at + 2 <= length && copy[at + 1] >= 2 && at + copy[at + 1] <= length; at += copy[at + 1]) {
 		if (copy[at] != 80 || copy[at + 1] != 18) continue;
 		memset(copy + at + 2, 0, 16);
-		hmac_md5(secret, copy, length, digest);
+		prove(secret, copy, length, digest);
 		*signed_too = true;
 		return !memcmp(digest, reply + at + 2, 16);
 	}

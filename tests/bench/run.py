@@ -3,7 +3,7 @@
 Every figure is a ratio measured in one run, in turn. All that serves runs on core 0, the load generator on core 1.
 Exit status 0: measured; 2: it cannot be measured here, with a sentence that says why. Nothing is left behind.
 
-    radgen.c            the load generator, with stream.h, packets.h, md5.h; its options stand at its beginning
+    radgen.c            the load generator, with stream.h, packets.h; its options stand at its beginning
     mschap.py           what it needs for MS-CHAPv2
     generator.py        compiles it, runs it, reads its report
     processes.py        processes on a core of their own; what they used

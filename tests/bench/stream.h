@@ -125,7 +125,7 @@ static void read_cast(cast_t *cast, options_t options)
 {
 	static const char *const kinds[] = { "pap", "chap", "mschapv2", "acct", "life" };
 	const char *kind = text(options, "kind", "pap");
-	char secret[64], *tag = zeroed(1, 32);
+	char *tag = zeroed(1, 32);
 
 	while (cast->kind <= LIFE && strcmp(kind, kinds[cast->kind])) cast->kind++;
 	if (cast->kind > LIFE) fail("kind=%s is none", kind);
@@ -145,8 +145,9 @@ static void read_cast(cast_t *cast, options_t options)
 	for (unsigned i = 0; i < cast->devices; i++) {
 		device_t *device = &cast->device[i];
 		expand(device->name, sizeof device->name, text(options, "nas", "nas-%d"), i % cast->tenants, i, 0);
-		expand(secret, sizeof secret, text(options, "secret", "secret-%d"), i % cast->tenants, i, 0);
-		secret_set(&device->secret, secret);
+		device->secret.length = expand(device->secret.text, sizeof device->secret.text,
+					       text(options, "secret", "secret-%d"), i % cast->tenants, i, 0);
+		hmac_set(&device->secret.hmac, device->secret.text, device->secret.length);
 	}
 	if (cast->kind == MSCHAPV2) read_blocks(cast, text(options, "blocks", ""));
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -10,7 +11,7 @@ from datetime import timedelta
 import pytest
 from playwright.async_api import Route, expect
 
-from saas.tenants import overview, sums
+from saas.tenants import imports, overview, sums
 from saas.tenants.schedules import Occasion
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
@@ -98,3 +99,24 @@ async def test_without_scripts_the_numbers_and_tables_are_there(
     await expect(page.locator(".op-chart").first).to_be_hidden()
     await page.click("summary:has-text('As a table') >> nth=2")
     await expect(page.locator(".op-charts table").nth(2)).to_be_visible()
+
+
+@pytest.mark.parametrize(("width", "language"), [(1440, "zh"), (390, "en")])
+async def test_the_bell_counts_on_every_page_and_leads_to_what_it_counts(
+    open_page: OpenPage, ps: PlatformScope, site: str, width: int, language: str
+) -> None:
+    business = await make_business(ps, "bell")
+    page = await open_page(width=width, language=language)
+    await enter(page, site, await signed_in(ps, business))
+    await page.goto(f"/t/{business.slug}/admin/plans")
+    await page.wait_for_load_state("networkidle")
+    await expect(page.locator(".op-bell-mark")).to_be_empty()
+    run = await imports.upload(business.scope, imports.FileForm(file=base64.b64encode(b"a,b")), "old.csv", "bell")
+    await imports.end(business.scope, run, "stopped", "empty_table")
+    await page.reload()
+    await expect(page.locator(".op-bell-mark b")).to_have_text("1")
+    assert await page.evaluate(OVERFLOW) <= 0
+    assert width > 1000 or await page.evaluate(SMALL) == []
+    await page.click(".op-bell")
+    await page.click("main a:has-text('old.csv')")
+    await page.wait_for_url("**/imports/imp_*")

@@ -11,12 +11,11 @@ import pytest
 from playwright.async_api import Page, expect
 
 from saas import tasks
-from saas.tenants import import_work, turns
 from saas.tenants.scope import PlatformScope
 from tests.e2e.conftest import OpenPage
 from tests.e2e.measure import Meter
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
-from tests.tenants.import_files import as_csv, as_xlsx, line
+from tests.tenants.import_files import as_csv, as_xlsx, line, turn
 from tests.world import make_business, signed_in
 
 WORDS = {
@@ -38,7 +37,7 @@ async def jobs(ps: PlatformScope) -> AsyncIterator[None]:
 
     async def work() -> None:
         while True:
-            await turns.turn(ps, import_work.WORK)
+            await turn(ps)
             await asyncio.sleep(0.05)
 
     task = asyncio.create_task(work())
@@ -112,6 +111,10 @@ async def test_without_scripts_and_with_columns_of_ones_own(
         await page.goto(f"/t/{business.slug}/admin/imports")
         await page.set_input_files("input[type=file]", file)
         await page.click("main button:has-text('Upload and check')")
+        await page.wait_for_url("**/imports/imp_*")
+        while await business.scope.db.imports.count({"open": True}):  # it is read
+            await asyncio.sleep(0.05)
+        await page.reload()
         await page.click("main a:has-text('Choose the columns')")
         for field, title in (("username", "who"), ("plan", "what"), ("expires", "until")):
             await page.select_option(f"[name={field}]", label=title)

@@ -27,7 +27,7 @@ async def worked_off(ps: PlatformScope, business: Business) -> None:
         await bulk_work.turn(ps)
 
 
-@pytest.mark.parametrize(("width", "language"), [(1440, "zh"), (390, "en"), (390, "zh")])
+@pytest.mark.parametrize(("width", "language"), [(1440, "zh"), (1440, "en"), (390, "en"), (390, "zh")])
 async def test_all_that_match_are_forced_off(
     open_page: OpenPage, ps: PlatformScope, site: str, width: int, language: str
 ) -> None:

@@ -88,7 +88,7 @@ async def test_nothing_moves_under_a_hand(
     await expect(fresh).to_be_hidden()
 
 
-@pytest.mark.parametrize(("width", "lang"), [(1440, "zh"), (390, "en")])
+@pytest.mark.parametrize(("width", "lang"), [(1440, "en"), (1440, "zh"), (390, "en"), (390, "zh")])
 async def test_two_clicks_force_a_user_off(
     open_page: OpenPage, ps: PlatformScope, site: str, business: Business, width: int, lang: str
 ) -> None:

@@ -12,6 +12,7 @@ from playwright.async_api import expect
 from saas.tenants import life, purchases
 from saas.tenants.scope import PlatformScope
 from tests.e2e.conftest import OpenPage
+from tests.e2e.measure import Meter, faults
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
 from tests.world import Business, make_business, signed_in
 
@@ -36,7 +37,7 @@ async def test_totals_follow_the_filter(open_page: OpenPage, site: str, shop: Bu
     page = await open_page(language="en")
     await enter(page, site, token)
     await page.goto(f"/t/{shop.slug}/admin/payments")
-    await expect(page.locator("#totals .op-stat-value")).to_have_text(["¥30.00", "¥25.00"])
+    await expect(page.locator("#totals .op-stat-value")).to_have_text(["¥55.00", "¥30.00", "¥25.00"])
     await page.select_option("[name=method]", "wechat")
     await expect(page.locator("#totals .op-stat-value")).to_have_text(["¥25.00"])
     await expect(page.locator("#list tbody tr")).to_have_count(1)
@@ -64,6 +65,35 @@ async def test_a_payment_from_its_list_to_its_receipt_and_back(
     await page.fill("[name=note]", "Paid for the neighbour")
     await page.click("main button[type=submit]")
     await expect(page.locator("main .op-alert").first).to_contain_text("Paid for the neighbour")
+
+
+@pytest.mark.parametrize(("width", "language"), [(390, "zh"), (1440, "en")])
+async def test_the_receipt_of_money_that_was_taken_is_a_click_away(
+    open_page: OpenPage, site: str, shop: Business, token: str, width: int, language: str
+) -> None:
+    """Two clicks take it, from the member's page; the method is that of the last time."""
+    page = await open_page(width=width, language=language)
+    await enter(page, site, token)
+    member = f"/t/{shop.slug}/admin/members/{shop.account['member_id']}"
+    meter = Meter(page)
+    for method in ("alipay", ""):
+        await page.goto(member)
+        await meter.begin()
+        await page.click("main a[href$='/top-up']")
+        await page.fill("[name=amount]", "12.50")
+        await expect(page.locator("[name=method]")).to_have_value("cash" if method else "alipay")
+        if method:
+            await page.select_option("[name=method]", method)
+        await page.click("main #form button[type=submit] >> nth=0")
+        toast = page.locator(".op-toast").first
+        await expect(toast).to_contain_text("¥12.50")
+        await meter.within(clicks=2, navigations=2)
+        assert await page.evaluate(OVERFLOW) <= 0 and (width > 1000 or not await page.evaluate(SMALL))
+        assert await faults(page) == []
+    await toast.locator("button").click()
+    await page.wait_for_url("**/documents/doc_*")
+    await expect(page.locator("main")).to_contain_text("壹拾贰元伍角整" if language == "zh" else "¥12.50")
+    await expect(page.locator("main a[href*='size=slip58']").first).to_be_attached()
 
 
 async def test_a_logo_is_chosen_and_shown(open_page: OpenPage, site: str, shop: Business, token: str) -> None:

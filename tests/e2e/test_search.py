@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Page, Route, expect
 
 from saas import pinyin
-from saas.tenants import accounts
+from saas.tenants import accounts, life, purchases
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 from tests.e2e.conftest import OpenPage
@@ -158,3 +158,26 @@ async def test_without_scripts_it_is_a_form(open_page: OpenPage, site: str, toke
 async def _ask(page: Page, text: str) -> None:
     await page.fill("#find", text)
     await page.press("#find", "Enter")
+
+
+@pytest.mark.parametrize(("width", "language"), [(1440, "zh"), (390, "en")])
+async def test_a_timeline_is_filtered_and_read_on_where_it_stands(
+    open_page: OpenPage, site: str, token: str, shop: Business, width: int, language: str
+) -> None:
+    for number in range(9):
+        form = purchases.RenewForm()
+        await life.perform(shop.scope, purchases.RENEW, shop.account["_id"], form, f"line-{width}-{number}")
+    page = await open_page(width=width, language=language)
+    await enter(page, site, token)
+    await page.goto(f"/t/{shop.slug}/admin/accounts/{shop.account['_id']}")
+    assert await page.evaluate(OVERFLOW) <= 0
+    assert width > 1000 or await page.evaluate(SMALL) == []
+    entries = page.locator("#timeline li")
+    newest = await entries.first.inner_text()
+    await page.click(f"#timeline .op-tab:has-text('{ {'zh': '缴费', 'en': 'Payments'}[language] }')")
+    await expect(page.locator("#timeline .op-tab.active")).to_have_text({"zh": "缴费", "en": "Payments"}[language])
+    await expect(page.locator("#timeline li a")).to_have_count(await entries.count())  # each leads to its entry
+    first = await entries.first.inner_text()
+    await page.click("#timeline .btn >> nth=0")
+    await expect(entries.first).not_to_have_text(first)
+    assert newest and page.url.endswith(shop.account["_id"])  # the page is still there

@@ -19,7 +19,7 @@ from saas.tenants import nas
 from saas.tenants.scope import PlatformScope
 from saas.values import new_id
 from tests.e2e.conftest import OpenPage
-from tests.e2e.measure import Meter
+from tests.e2e.measure import Meter, faults
 from tests.e2e.test_look import OVERFLOW, SMALL, enter
 from tests.world import USER_PASSWORD, USERNAME, Business, make_business, signed_in
 
@@ -68,6 +68,17 @@ async def add(page: Page, name: str) -> None:
     await expect(page.locator("#config .op-secret")).not_to_contain_text("••••")
     await page.locator("#config .op-code [data-copy]:visible, #config [data-copy]:visible").last.click()
     await meter.within(clicks=4, navigations=2)
+
+
+@pytest.mark.parametrize(("width", "language"), [(1440, "zh"), (390, "en")])
+async def test_four_clicks_in_the_other_widths_too(
+    open_page: OpenPage, site: str, ps: PlatformScope, business: Business, engine: Engine, width: int, language: str
+) -> None:
+    page = await open_page(width=width, language=language)
+    await enter(page, site, await signed_in(ps, business))
+    await page.goto(f"/t/{business.slug}/admin")
+    await add(page, "Gate")
+    await expect(page.locator("#state")).to_contain_text(WORDS[language][0])
 
 
 async def wish_for_tls(device: Client) -> None:
@@ -127,5 +138,11 @@ async def test_each_finding(
         await expect(state).to_contain_text(method, timeout=20_000)
         assert (await device.pap(USERNAME, USER_PASSWORD)).accepted
         await expect(state).to_contain_text(works, timeout=20_000)
+    await page.locator("#probe button").click()  # nobody listens there
+    await expect(page.locator("#probe")).to_contain_text({"en": "does not answer", "zh": "没有应答"}[language])
+    await expect(page.locator("#probe button")).to_be_focused()
+    assert await faults(page) == [] and (width > 1000 or await page.evaluate(SMALL) == [])
+    if pictures:
+        await page.locator("#probe").screenshot(path=f"{pictures}/probe-{width}-{language}.png")
     assert await page.evaluate(OVERFLOW) <= 0
     assert not await state.get_attribute("hx-trigger")

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import uvloop
 
+import tests.fuzz.native  # noqa: F401  # before the engine
 from saas import config, embedded
 from saas.kv import Kv
 from saas.security import Keys

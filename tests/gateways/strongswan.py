@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from saas.tenants.nas_config import Snippet
+from saas.tenants.config_text import Snippet
 from tests.gateways.certificates import self_signed
 from tests.gateways.conftest import run
 from tests.gateways.netns import Network

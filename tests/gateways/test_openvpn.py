@@ -15,7 +15,7 @@ from saas.radius import replies
 from saas.radius.auth import REJECT_DELAY
 from saas.radius.engine import Engine
 from saas.radius.server import Listener
-from saas.tenants import accounts, nas, nas_config
+from saas.tenants import accounts, config_text, nas, nas_config
 from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 from tests.gateways import netns, openvpn
@@ -81,7 +81,7 @@ def sites(ps: PlatformScope, world: World, tmp_path: Path, monkeypatch: pytest.M
             form = nas.NasForm(name="Open", vendor="openvpn", secret=NAS_SECRET, **values)
             device = await nas.create(world.acme.scope, form)
             await until(lambda: device["_id"] in engine.table.devices, "the engine knows the device")
-            facts = nas_config.EngineFacts(network.host, AUTH_PORT, ACCT_PORT, INTERIM)
+            facts = config_text.EngineFacts(network.host, AUTH_PORT, ACCT_PORT, INTERIM)
             snippets = nas_config.render("openvpn", device, NAS_SECRET, facts)
             gateway = Gateway(network, tmp_path / "gate", snippets)
             client = Client(network, tmp_path / "user", snippets[-1].text, gateway.certificate)

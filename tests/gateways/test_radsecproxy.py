@@ -15,7 +15,7 @@ from saas.radius.client import Client
 from saas.radius.engine import Engine, EngineSettings
 from saas.tenants import certificates, disconnects, journal, plans, radsec_config
 from saas.tenants.apply import apply
-from saas.tenants.nas_config import EngineFacts
+from saas.tenants.config_text import EngineFacts
 from saas.tenants.platform import SHARED_POOL
 from saas.tenants.scope import PlatformScope
 from tests.radius.conftest import reread

@@ -10,7 +10,7 @@ import pytest
 
 from saas.radius.auth import REJECT_DELAY
 from saas.radius.engine import Engine
-from saas.tenants import accounts, disconnects, nas, nas_config
+from saas.tenants import accounts, config_text, disconnects, nas, nas_config
 from saas.tenants.scope import PlatformScope
 from tests.gateways import netns, strongswan
 from tests.gateways.netns import Network, ip
@@ -56,7 +56,7 @@ async def site(ps: PlatformScope, world: World, tmp_path: Path) -> AsyncIterator
         form = nas.NasForm(name="Swan", vendor="strongswan", secret=NAS_SECRET, address=network.gateway)
         device = await nas.create(world.acme.scope, form)
         await until(lambda: device["_id"] in engine.table.devices, "the engine knows the device")
-        facts = nas_config.EngineFacts(network.host, engine.auth_port, engine.acct_port, 600)
+        facts = config_text.EngineFacts(network.host, engine.auth_port, engine.acct_port, 600)
         snippets = nas_config.render("strongswan", device, NAS_SECRET, facts)
         gateway, certificate = strongswan.gateway(network, tmp_path / "gate", snippets, network.gateway)
         client = strongswan.client(network, tmp_path / "user", certificate)

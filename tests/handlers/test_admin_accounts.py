@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from saas.permissions import Permission
-from saas.tenants import accounts, nas, operators, plans, quotas, refusals
+from saas.tenants import accounts, life, nas, operators, plans, purchases, quotas, refusals
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import utcnow
 from tests.browser import Browser, text
@@ -266,3 +267,25 @@ async def test_what_a_month_gives_is_given_for_each_month(web: str, ps: Platform
     assert (account["octets_left"], account["seconds_left"]) == (3 * 2**30, 3 * 3600)
     shown = text(await browser.get(answer.headers["Location"], **EN))
     assert "3.0 GB, 3 h left" in shown and "Traffic left" in shown
+
+
+async def test_the_timeline_is_filtered_and_goes_back(boss: Browser, own: Business) -> None:
+    path = f"/t/{own.slug}/admin/accounts/{own.account['_id']}"
+    for number in range(20):
+        await life.perform(own.scope, purchases.RENEW, own.account["_id"], purchases.RenewForm(), f"line-{number}")
+
+    def line(page: str) -> str:
+        return page.split('id="timeline"')[1].split("</section>")[0]
+
+    everything = line(text(await boss.get(path, **EN)))
+    assert "Renewed" in everything and "Payment" in everything
+    money = line(text(await boss.get(f"{path}?kind=money", **EN)))
+    assert "Charge" in money and "Renewed" not in money and money.count("<li") >= 15
+    older = re.findall(r'href="([^"]*before=\d+)#', money)[0].replace("&amp;", "&")
+    before = line(text(await boss.get(older, **EN)))
+    assert "Payment" in before and not set(re.findall(r"/payments/led_\w+", before)) & set(
+        re.findall(r"/payments/led_\w+", money)
+    )
+    assert "Nothing before." in line(text(await boss.get(f"{path}?kind=money&before=1", **EN)))
+    for wrong in ("x", "9" * 20):
+        assert (await boss.get(f"{path}?before={wrong}")).code == 422

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -56,6 +57,33 @@ async def test_a_built_in_group_says_so_until_it_is_changed(web: str, ps: Platfo
         assert (await owner.post(f"{place}/edit", sent)).code == 303
         page = text(await owner.get(place, Accept_Language="en"))
         assert ("Built in: new versions" in page) == built_in and "Till" in page
+
+
+async def test_what_a_new_version_brings_is_shown_until_somebody_decides(
+    owner: Browser, web: str, ps: PlatformScope, admin: str, cast: World, scope: Scope
+) -> None:
+    """A group as a version left it that knew neither cards nor documents."""
+    new = [p for p in Permission if p.startswith(("cards:", "documents:"))]
+    manages = [Permission.OPERATORS_READ, Permission.OPERATORS_WRITE, Permission.CARDS_READ, READ]
+    row, lesser = await group(scope, "Of before", READ), await group(scope, "Of less", *manages)
+    known = sorted(set(Permission) - set(new))
+    await scope.db.groups.update(row["_id"], {"$set": {"permissions_known": known}})
+    place = f"{admin}/groups/{row['_id']}"
+
+    async def badges(path: str) -> int:
+        return text(await owner.get(path, Accept_Language="en")).count(">new<")
+
+    assert await badges(place) == await badges(f"{place}/edit") == len(new)
+    assert "New permissions." in text(await owner.get(place, Accept_Language="en"))
+    assert re.search(rf">Of before<.*?>\s*{len(new)}\s*<", text(await owner.get(f"{admin}/groups?q=Of+before")), re.S)
+    person = await operator_browser(web, ps, cast.acme, "deputy", lesser["_id"])
+    assert (await person.post(f"{place}/edit", {"name": "Of before", "permissions": [READ]})).code == 303
+    assert await badges(place) == len(new) - 1, "he has decided about what he could give"
+    assert (await owner.post(f"{place}/edit", {"name": "Of before", "permissions": [READ]})).code == 303
+    assert await badges(place) == 0
+    assert "New permissions." not in text(await owner.get(place, Accept_Language="en"))
+    (entry, *_) = await scope.db.audit.find({"target": row["_id"]}, sort=[("_id", -1)])
+    assert entry["changes"] == {}
 
 
 async def test_the_list_shows_and_searches(owner: Browser, admin: str, scope: Scope) -> None:

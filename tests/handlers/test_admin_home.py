@@ -83,6 +83,12 @@ async def test_what_did_not_work_and_who_is_silent(boss: Browser, page: str, own
     shown = text(await boss.get(page, **EN))
     assert "Did not work" in shown and f'href="{page}/bulk/{run["_id"]}"' in shown
     assert "Silent devices" in shown and f'href="{page}/nas/{own.nas["_id"]}"' in shown
+    waiting = await bulk.ask(own.scope, "resume", Form(), bulk.Choice(ids=[own.account["_id"]]), "home-2")
+    alerts = text(await boss.get(f"{page}/alerts", **EN))
+    for path in (f"bulk/{run['_id']}", f"nas/{own.nas['_id']}", f"bulk/{waiting['_id']}"):
+        assert f'href="{page}/{path}"' in alerts
+    assert "<b>2</b>" in alerts and "Under way" in alerts  # what is under way needs no look
+    await bulk.end(own.scope, waiting["_id"], "cancelled")
 
 
 async def test_curves_are_drawn_of_what_jobs_reckoned(boss: Browser, page: str, own: Business) -> None:

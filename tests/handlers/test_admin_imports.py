@@ -13,7 +13,7 @@ from tornado.httpclient import HTTPResponse
 from saas.handlers.app import MAX_BODY
 from saas.permissions import Permission
 from saas.sheets import XLSX
-from saas.tenants import import_work, imports, operators, plans, turns
+from saas.tenants import import_parts, imports, operators, plans
 from saas.tenants.import_columns import TITLES as FIELDS
 from saas.tenants.import_columns import guess
 from saas.tenants.plan_form import PlanForm
@@ -21,7 +21,7 @@ from saas.tenants.scope import PlatformScope, Scope
 from saas.values import new_id
 from tests.browser import Browser, text
 from tests.handlers.people import new_system, operator_browser
-from tests.tenants.import_files import TITLES, as_csv, as_xlsx, line
+from tests.tenants.import_files import TITLES, as_csv, as_xlsx, line, turn
 from tests.world import Business
 
 pytestmark = pytest.mark.slow
@@ -47,7 +47,7 @@ def said(html: str) -> str:
 async def over(ps: PlatformScope, scope: Scope) -> None:
     """Every import of the business is worked off."""
     while await scope.db.imports.count({"open": True}):
-        await turns.turn(ps, import_work.WORK)
+        await turn(ps)
 
 
 async def upload(browser: Browser, page: str, octets: bytes, name: str = "users.csv") -> str:
@@ -78,7 +78,7 @@ async def test_from_the_file_to_the_accounts_and_back(
     ]
     place = await upload(boss, page, as_csv(rows), "<b>users</b>.csv")
     waiting = text(await boss.get(place, **EN))
-    assert "Being checked" in waiting and 'hx-trigger="every 1s"' in waiting and "<b>users</b>" not in waiting
+    assert "Being read" in waiting and 'hx-trigger="every 1s"' in waiting and "<b>users</b>" not in waiting
     await over(ps, scope)
     checked = said(text(await boss.get(place, **EN)))
     assert "Import 2 rows and leave 2 out" in checked and "Gold · 1 rows" in checked
@@ -124,12 +124,21 @@ async def test_a_file_that_cannot_be_read_is_told_at_its_field(boss: Browser, pa
     for octets, words in (
         (b"PK\x03\x04 broken", "No table can be read from this file."),
         (b"\xd0\xcf\x11\xe0 old", "old or password-protected"),
-        (as_csv([]), "no rows below its headings"),
+        (b"\x89PNG\r\n\x1a\n\0\0", "No table can be read from this file."),
         (b"", "Please fill this in."),
     ):
         answer = await boss.upload(f"{page}/new", "file", "x.csv", octets, **EN)
         assert answer.code == 422 and words in text(answer), octets
     assert await scope.db.imports.count({}) == before
+
+
+async def test_a_file_that_proves_unreadable_says_so_on_its_page(
+    boss: Browser, page: str, ps: PlatformScope, scope: Scope
+) -> None:
+    place = await upload(boss, page, as_csv([]))
+    await over(ps, scope)
+    html = said(text(await boss.get(place, **EN)))
+    assert "no rows below its headings" in html and "Upload another file" in html and "Choose the columns" not in html
 
 
 async def test_a_large_file_is_taken_here_and_nowhere_else(
@@ -138,7 +147,7 @@ async def test_a_large_file_is_taken_here_and_nowhere_else(
     octets = as_csv([line(f"large-{number}", note="x" * 400) for number in range(4000)])
     assert len(octets) > 1.5 * MAX_BODY
     run = await imports.get(scope, (await upload(boss, page, octets)).rpartition("/")[2])
-    assert run["total"] == 4000
+    assert await import_parts.file_of(scope, run["_id"]) == octets
     await imports.cancel(scope, run["_id"])
     other = page.replace("/imports", "/parameters/logo")
     assert (await boss.upload(other, "picture", "x.png", octets)).code in (400, 599)
@@ -197,9 +206,9 @@ async def test_what_was_left_out_can_be_put_right_and_uploaded(
     assert head[:6] == ["手机", "账号", "套餐", "到期", "密码", "what else"] and len(wrong) == 1
     assert wrong[0][:5] == ["0014", "=1+1", "Monthly", "2031-01-01", "pw"]
     again = await upload(boss, page, answer.body, "again.xlsx")
+    await over(ps, scope)
     run = await imports.get(scope, again.rpartition("/")[2])
     assert run["total"] == 1 and run["columns"] == (await imports.get(scope, place.rpartition("/")[2]))["columns"]
-    await over(ps, scope)
 
 
 async def test_the_tier_is_told_when_it_is_too_small(web: str, ps: PlatformScope) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
 
 from saas.tenants import ledger
+from saas.tenants.scope import PlatformScope
 from saas.values import utcnow
 from tests.browser import Browser, text
-from tests.world import Business
+from tests.world import Business, make_business, signed_in
 
 EN = {"Accept_Language": "en"}
 
@@ -61,3 +63,22 @@ async def test_a_filter_that_makes_no_sense_is_refused(boss: Browser, page: str,
 async def test_money_in_the_export_is_bare(boss: Browser, page: str) -> None:
     rows = text(await boss.get(f"{page}?q=refund-1&format=csv", **EN)).splitlines()
     assert ",Refund,-12.34,0.00,-12.34,," in rows[1]
+
+
+async def test_what_a_name_or_some_days_come_to(ps: PlatformScope, web: str) -> None:
+    """By kind; over everything there is no sum, which would take too long where there is much."""
+    shop = await make_business(ps, "sums")
+    browser = Browser(web)
+    browser.cookies["session"] = await signed_in(ps, shop)
+    member_id = shop.account["member_id"]
+    for key, kind, amount in (("a", "payment", 500), ("b", "refund", -700), ("c", "gift", 100)):
+        await ledger.post(shop.scope, kind, amount, key=key, method="wechat" if key == "a" else "", member_id=member_id)
+
+    async def sums(query: str) -> list[str]:
+        shown = text(await browser.get(f"/t/{shop.slug}/admin/ledger{query}", **EN))
+        return re.findall(r"-?¥[\d.]+", shown.partition('id="totals"')[2].partition('id="list"')[0])
+
+    assert await sums("") == await sums("?kind=refund") == []
+    assert await sums("?q=alice") == ["¥35.00", "-¥30.00", "-¥7.00", "¥1.00"]
+    assert await sums(f"?since={utcnow() - timedelta(days=1):%Y-%m-%d}&kind=gift") == ["¥1.00"]
+    assert await sums("?q=nobody-has-this") == []

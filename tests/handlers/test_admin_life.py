@@ -82,7 +82,7 @@ async def test_a_renewal_is_shown_and_done_in_two_clicks(
     assert "To pay ¥30.00" in shown and f"→ {local}" in shown and "Balance ¥0.00 → ¥0.00" in shown
     assert await do(boss, f"{page}/renew") == page
     after = said(text(await boss.get(page, **EN)))
-    assert local in after and "Renewed ¥30.00" in after
+    assert local in after and "Renewed · ¥30.00" in after
     assert (await accounts.get(scope, account["_id"]))["expires_at"] == ends
 
 

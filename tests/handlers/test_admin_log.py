@@ -59,7 +59,20 @@ async def test_an_entry_shows_before_and_after_in_words(boss: Browser, page: str
     for words in ("Changed a plan", "Price", "¥10.00", "¥12.50", "5 Mbps", "7.5 Mbps"):
         assert words in shown, words
     assert "East gate" in text(await boss.get(f"{page}/{entries['plan.create']}", **EN))
+    (added,) = await scope.db.audit.find({"action": "nas.create"}, limit=1)
+    assert "MikroTik RouterOS" in text(await boss.get(f"{page}/{added['_id']}", **EN))
     assert "Not on sale" in text(await boss.get(f"{page}/{entries['plan.retire']}", **EN))
+
+
+async def test_the_list_tells_what_became_of_what(boss: Browser, page: str, scope: Scope) -> None:
+    """In short, and only what was something else before: what is new is on the entry's page."""
+    form = {"name": "Told plan", "price": "10.00", "note": "old" * 40}
+    plan = await plans.create(scope, plans.PlanForm.model_validate(form))
+    assert "→" not in listed(await boss.get(f"{page}?q=Told%20plan", **EN))
+    await plans.update(scope, plan["_id"], plans.PlanForm.model_validate({**form, "price": "12.50"}))
+    await plans.update(scope, plan["_id"], plans.PlanForm.model_validate({**form, "note": ""}))
+    found = listed(await boss.get(f"{page}?q=Told%20plan", **EN))
+    assert "Price: ¥10.00 → ¥12.50" in found and "oldold…" in found and "old" * 40 not in found
 
 
 async def test_money_on_a_balance_is_told_as_money(boss: Browser, page: str, scope: Scope, own: Business) -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from saas.tenants import engines, nas, plans, platform
+from saas.tenants.disconnects import CommandResult
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import new_id, utcnow
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse, told
 from tests.handlers.people import new_system
+from tests.tenants.test_probes import Worker
 from tests.world import NAS_SECRET, World
 
 NEW = {"name": "North gate", "vendor": "mikrotik"}
@@ -83,6 +85,27 @@ async def test_the_list_shows_searches_and_filters(owner: Browser, admin: str, s
         assert "List here" in page and "List off" not in page, query
     assert (await owner.get(f"{admin}/nas?status=no-such")).code == 400
     assert text(await owner.get(f"{admin}/nas?format=csv&q=List")).count("\r\n") == 3
+
+
+async def test_the_list_says_which_device_is_in_trouble(owner: Browser, admin: str, scope: Scope, ps: Any) -> None:
+    now = time.time()
+    seen = {
+        "Works": (0.0, now, {}),
+        "Silent": (0.0, now - 86400, {}),
+        "Wrong shared secret": (now, now - 60, {"bad_authenticator": 3}),
+        "No Message-Authenticator": (now, 0.0, {"missing_message_authenticator": 1}),
+        "Packets dropped": (now, 0.0, {"bad_attribute": 1}),
+    }
+    for word, (dropped_at, last_at, dropped) in seen.items():
+        row = await device(scope, f"Trouble {word}")
+        facts = {"dropped": dropped, "dropped_at": dropped_at, "last_drop": next(iter(dropped), "")}
+        await heartbeat(ps, engines.DeviceCount(scope.tenant_id, row["_id"], last_at, **facts))
+    await device(scope, "Trouble No packet yet")
+    exported = text(await owner.get(f"{admin}/nas?q=Trouble&format=csv", Accept_Language="en")).splitlines()[1:]
+    assert len(exported) == 6
+    for line in exported:
+        assert f",{line.split(',')[0].removeprefix('Trouble ')}," in line, line
+    assert "op-badge op-red" in text(await owner.get(f"{admin}/nas?q=Trouble"))
 
 
 async def test_an_empty_list_says_what_to_do_first(web: str, ps: PlatformScope) -> None:
@@ -175,6 +198,30 @@ async def test_a_device_is_disabled_and_enabled(owner: Browser, admin: str, scop
         assert (await owner.get(f"{url}/{verb}")).code == 405
 
 
+async def test_what_a_device_checks_is_lessened_by_typing_its_name(owner: Browser, admin: str, scope: Scope) -> None:
+    row = await device(scope, "Lobby")
+    url = f"{admin}/nas/{row['_id']}"
+    shown = text(await owner.get(url, Accept_Language="en"))
+    assert "Account and password" in shown and "asks for no password" not in shown
+    form = text(await owner.get(f"{url}/user-check", Accept_Language="en"))
+    assert "need the right password whatever is chosen" in form and "Nothing: anybody gets in" in form
+    for values in ({"user_check": "none"}, {"user_check": "account", "confirm": "lobby"}):
+        answer = await owner.post(f"{url}/user-check", values)
+        assert answer.code == 422 and told(text(answer), "confirm")
+    assert (await nas.get(scope, row["_id"]))["user_check"] == "password"
+    for value, warning in (("none", "without an account"), ("account", "with any password")):
+        answer = await owner.post(f"{url}/user-check", {"user_check": value, "confirm": "Lobby"})
+        assert answer.headers["Location"] == url
+        shown = text(await owner.get(url, Accept_Language="en"))
+        assert "It asks for no password." in shown and warning in shown
+    assert (await owner.post(f"{url}/user-check", {"user_check": "password"})).code == 303
+    assert "asks for no password" not in text(await owner.get(url, Accept_Language="en"))
+    assert (await owner.post(f"{url}/user-check", {"user_check": "maybe", "confirm": "Lobby"})).code == 422
+    (logged, *_) = await scope.db.audit.find({"action": "nas.user_check", "target": row["_id"]})
+    page = text(await owner.get(f"{admin}/log/{logged['_id']}", Accept_Language="en"))
+    assert "Changed what a device checks of a log-in" in page and "Account only, any password" in page
+
+
 async def test_a_device_is_deleted_by_typing_its_name(owner: Browser, admin: str, scope: Scope) -> None:
     row = await device(scope, "Doomed")
     url = f"{admin}/nas/{row['_id']}/delete"
@@ -236,3 +283,25 @@ async def test_a_secret_of_any_signs_is_shown_as_it_is(owner: Browser, admin: st
     await scope.db.nas.update(row["_id"], {"$set": {"sealed_secret": scope.seal(HTML)}})
     part = text(await owner.post(f"{admin}/nas/{row['_id']}/secret", HX_Request="true"))
     assert HTML not in part and "&lt;script&gt;alert(1)&lt;/script&gt;" in part
+
+
+async def test_forcing_off_is_tried_out(web: str, ps: PlatformScope) -> None:
+    """Whatever comes of it is said in words; a type that cannot be told says so at once."""
+    empty, owner = await new_system(web, ps, pool=new_id("pool"))
+    row = await device(empty, "Probed")
+    place = f"/t/{empty.tenant['slug']}/admin/nas/{row['_id']}"
+    page = text(await owner.get(place, Accept_Language="en"))
+    assert "nobody is thrown off" in page and f"{place}/probe" in page
+    for answer, words in (
+        (CommandResult("nak", 1, 503, 12, "192.0.2.9:3799"), "forcing off works"),
+        (CommandResult("nak", 1, 403, 12, "192.0.2.9:3799"), "it is not the one meant"),
+        (CommandResult("unreachable", 0), "address is not known"),
+    ):
+        async with Worker(ps, empty.tenant["pool"], answer):
+            part = text(await owner.post(f"{place}/probe", HX_Request="true", Accept_Language="en"))
+        assert words in part and "<html" not in part, words
+        assert ("Answered after 12 ms by 192.0.2.9:3799" in part) == (answer.rtt_ms is not None)
+    assert "Tested whether" in text(await owner.get(place.split("/nas/")[0] + "/log", Accept_Language="en"))
+    await nas.update(empty, row["_id"], nas.NasForm(name="Probed", vendor="openvpn"))
+    page = text(await owner.get(place, Accept_Language="en"))
+    assert "ends no session" in page and f"{place}/probe" not in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse, told
 from tests.handlers.people import log_in, operator_browser
 from tests.world import PASSWORD, World
+
+EN = {"Accept_Language": "en"}
 
 
 @pytest.fixture
@@ -48,6 +51,25 @@ async def test_an_operator_is_added_and_logs_in(
     assert "carols-password" not in page
     browser = await log_in(web, ps, cast.acme, "carol", "carols-password")
     assert (await browser.get(f"{admin}/operators")).code == 200
+
+
+async def test_the_list_says_who_has_a_second_factor(
+    owner: Browser, ps: PlatformScope, admin: str, scope: Scope, manager: str
+) -> None:
+    dora = await person(scope, "dora", manager)
+    await person(scope, "dorothy", manager)
+
+    async def secured(query: str = "") -> list[list[str]]:
+        rows = re.findall(r"<tr.*?</tr>", text(await owner.get(f"{admin}/operators{query}", **EN)), re.S)
+        having = [row for row in rows if re.search(r">\s*on\s*<", row)]
+        return [[name for name in ("dora", "dorothy") if f">{name}<" in row] for row in having]
+
+    assert await secured("?q=dor") == []
+    await ps.db.factors.insert({"_id": dora["_id"], "sealed_secret": b"", "step": 0, "codes": []})
+    assert await secured("?q=dor") == [["dora"]]
+    await ps.db.factors.insert({"_id": scope.tenant["owner_id"], "sealed_secret": b"", "step": 0, "codes": []})
+    assert [] in await secured(), "the super administrator, who is an operator of nobody"
+    await ps.db.factors.delete_many({"_id": {"$in": [dora["_id"], scope.tenant["owner_id"]]}})
 
 
 async def test_an_operator_sells_only_what_is_granted(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from saas.permissions import Permission
-from saas.tenants import operators, parameters, platform
+from saas.tenants import nas, operators, parameters, platform, user_checks
 from saas.tenants.scope import PlatformScope, Scope
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse, told
@@ -16,12 +16,20 @@ from tests.world import World
 
 GOOD: dict[str, dict[str, Any]] = {
     "system": {"system_name": "Acme Broadband", "locale": "en", "timezone": "Europe/Berlin", "currency": "EUR"},
-    "sessions": {"interim_interval": "600", "max_session_time": "7200", "restricted_timeout": "120"},
+    "sessions": {
+        "interim_interval": "600",
+        "stale_factor": "5",
+        "max_session_time": "7200",
+        "restricted_timeout": "120",
+        "keep_sessions": "365",
+    },
     "security": {"guard_attempts": "0", "guard_window": "900", "show_password": "1"},
     "life": {"renew_hours": "48", "suspend_days": "180"},
     "notices": {
         "notice_mail": ["expiring", "payment"],
         "notice_days": "7",
+        "notice_interval": "3",
+        "notice_hour": "18",
         "notice_quota": "90",
         "notice_balance": "5.00",
     },
@@ -33,6 +41,8 @@ STORED = {
     "timezone": "Europe/Berlin",
     "currency": "EUR",
     "interim_interval": 600,
+    "stale_factor": 5,
+    "keep_sessions": 365,
     "max_session_time": 7200,
     "restricted_timeout": 120,
     "guard_attempts": 0,
@@ -42,6 +52,8 @@ STORED = {
     "suspend_days": 180,
     "notice_mail": ["expiring", "payment"],
     "notice_days": 7,
+    "notice_interval": 3,
+    "notice_hour": 18,
     "notice_quota": 90,
     "notice_balance": 500,
     "tax_id": "DE 1",
@@ -88,11 +100,11 @@ async def test_each_is_told_with_effect_default_and_who_changed_it(own: tuple[Sc
     await owner.post(f"{place(tenant)}/sessions", GOOD["sessions"], **EN)
     page = text(await owner.get(place(tenant), **EN))
     assert "The parameters are saved." in page
-    assert page.count("Set to default") == 3
+    assert page.count("Set to default") == 5
     assert "Default: 300" in page and f"{own[0].actor.name}, 20" in page
     assert (await owner.post(f"{place(tenant)}/reset", {"name": "interim_interval"})).code == 303
     page = text(await owner.get(place(tenant), **EN))
-    assert page.count("Set to default") == 2
+    assert page.count("Set to default") == 4
     for name in ("system_name", "notice_mail", "logo", "nonsense", ""):
         assert (await owner.post(f"{place(tenant)}/reset", {"name": name})).code == 404, name
 
@@ -103,6 +115,37 @@ async def test_they_are_searched_in_the_readers_language(own: tuple[Scope, Brows
     assert "Accounting interval" in found and "Time zone" not in found and "/parameters/papers" not in found
     assert "时区" in text(await owner.get(f"{place(tenant)}?q=%E6%97%B6%E5%8C%BA", Accept_Language="zh"))
     assert "Nothing matches." in text(await owner.get(f"{place(tenant)}?q=xyzzy", **EN))
+
+
+@pytest.mark.parametrize(
+    ("asked", "found", "path"),
+    [
+        ("pool low speed", "Log-ins after the end", "/plans"),
+        ("oldest", "Above the concurrency limit", "/plans"),
+        ("authentication password", "User check", "/nas"),
+        ("operation log ever", "Operation log", "/log"),
+        ("channel", "Webhook", "/notices/webhook"),
+        ("precision", "Currency", "/parameters/system"),
+        ("devices and sessions", "Maximum session time", "/parameters/sessions"),
+    ],
+)
+async def test_what_is_set_elsewhere_is_found_too(
+    own: tuple[Scope, Browser], asked: str, found: str, path: str
+) -> None:
+    tenant, owner = own[0].tenant, own[1]
+    page = text(await owner.get(f"{place(tenant)}?q={asked.replace(' ', '+')}", **EN))
+    shown = page[page.index('<div id="parameters">') :]
+    assert found in shown and f'href="/t/{tenant["slug"]}/admin{path}"' in shown and "Time zone" not in shown
+
+
+async def test_devices_that_ask_for_no_password_are_told_of(own: tuple[Scope, Browser]) -> None:
+    scope, owner = own
+    gate = await nas.create(scope, nas.NasForm(name="Lobby", vendor="mikrotik"))
+    assert "ask for no password" not in text(await owner.get(place(scope.tenant), **EN))
+    form = user_checks.UserCheckForm(user_check="none", confirm="Lobby")
+    await user_checks.change(scope, gate["_id"], form)
+    page = text(await owner.get(place(scope.tenant), **EN))
+    assert "Devices that ask for no password." in page and f"/nas/{gate['_id']}" in page
 
 
 async def test_the_currency_stays_once_there_is_money(cast: World, owner: Browser) -> None:
@@ -153,6 +196,12 @@ BAD: dict[str, dict[str, list[str]]] = {
         "interim_interval": ["59", "3601", "abc", "1.5", HTML],
         "max_session_time": ["299", "2678401", "abc", HTML],
         "restricted_timeout": ["59", "3601", "abc", HTML],
+        "stale_factor": ["1", "11", "2.5", HTML],
+        "keep_sessions": ["-1", "1", "179", "3651", HTML],
+    },
+    "notices": {
+        "notice_hour": ["-1", "24", "9:30", HTML],
+        "notice_interval": ["-1", "31", HTML],
     },
     "security": {
         "guard_attempts": ["-1", "1001", "1.5", HTML],

@@ -78,6 +78,18 @@ async def test_payments_are_listed_with_price_discount_and_what_was_paid(desk: t
     assert "Nothing matches" in text(await browser.get(f"{base}/payments?actor=nobody", **EN))
 
 
+async def test_totals_come_in_the_order_of_the_desk_with_what_is_left(desk: tuple[Business, Browser, str]) -> None:
+    """The opening in cash, then more by other ways; money that went back is red, also where no way was kept."""
+    business, browser, base = desk
+    own = {"member_id": business.account["member_id"]}
+    for key, amount, method in (("t", 99900, "transfer"), ("a", 500, "alipay"), ("w", 700, "wechat")):
+        await ledger.post(business.scope, "payment", amount, key=key, method=method, **own)
+    await ledger.post(business.scope, "refund", -200000, key="r", **own)
+    totals = text(await browser.get(f"{base}/payments", **EN)).partition('id="totals"')[2].partition('id="list"')[0]
+    assert re.findall(r"-?¥[\d,.]+", totals) == ["-¥959.00", "¥30.00", "¥7.00", "¥5.00", "¥999.00", "-¥2,000.00"]
+    assert totals.count("op-negative") == 2 and "entries: 5" in totals
+
+
 async def test_an_entry_shows_its_whole_purchase(desk: tuple[Business, Browser, str]) -> None:
     business, browser, base = desk
     charge = await opening(business, "charge")
@@ -134,7 +146,7 @@ async def test_a_receipt_is_issued_once_and_printed_as_it_was(desk: tuple[Busine
 async def test_papers_come_in_both_languages_and_sizes(desk: tuple[Business, Browser, str]) -> None:
     business, browser, base = desk
     path = (await browser.post(f"{base}/payments/{(await opening(business))['_id']}/invoice")).headers["Location"]
-    for size, mm in (("a4", 210), ("slip", 80)):
+    for size, mm in (("a4", 210), ("slip", 80), ("slip58", 58)):
         for language, title in (("zh", "账单"), ("en", "Invoice")):
             pdf = (await browser.get(f"{path}/pdf?size={size}&language={language}")).body
             read = words(pdf)
@@ -143,6 +155,28 @@ async def test_papers_come_in_both_languages_and_sizes(desk: tuple[Business, Bro
             assert len(pypdfium2.PdfDocument(pdf)) == 1
     for query in ("size=a5", "language=fr"):
         assert (await browser.get(f"{path}/pdf?{query}")).code == 400
+
+
+async def test_what_the_list_has_is_printed_at_once(
+    desk: tuple[Business, Browser, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    business, browser, base = desk
+    assert (await browser.get(f"{base}/documents?format=pdf")).code == 404  # nothing was issued
+    entry = await opening(business)
+    papers = [
+        await documents.receipt(business.scope, entry["_id"]),
+        await documents.invoice(business.scope, entry["_id"]),
+    ]
+    assert "format=pdf" in text(await browser.get(f"{base}/documents?kind=receipt", **EN))
+    answer = await browser.get(f"{base}/documents?format=pdf")
+    assert answer.headers["Content-Type"] == "application/pdf" and len(pypdfium2.PdfDocument(answer.body)) == 2
+    for paper in papers:
+        assert paper["number"] in words(answer.body)
+    one = (await browser.get(f"{base}/documents?format=pdf&kind=invoice")).body
+    assert len(pypdfium2.PdfDocument(one)) == 1 and papers[0]["number"] not in words(one)
+    monkeypatch.setattr("saas.handlers.admin.documents.MOST", 1)
+    refused = await browser.get(f"{base}/documents?format=pdf", **EN)
+    assert refused.code == 409 and "At most 1 can be printed at once" in text(refused)
 
 
 async def test_glyphs_and_logo_are_in_the_pdf(desk: tuple[Business, Browser, str]) -> None:
@@ -186,7 +220,7 @@ def test_long_texts_markup_and_rare_characters_are_printed() -> None:
     paper = pdf.Paper(
         "收据", "R1", ["堃昇喆 & Co"], None, [("会员", "赟")], ["项目", "金额"], lines, [("合计", "¥1")], "", "x"
     )
-    for size in ("a4", "slip"):
+    for size in ("a4", "slip", "slip58"):
         drawn = pdf.draw(paper, size)  # type: ignore[arg-type]
         assert (len(pypdfium2.PdfDocument(drawn)) > 1) == (size == "a4")
         read = words(drawn)

@@ -57,6 +57,30 @@ async def test_forcing_off_by_account_or_address(boss: Browser, page: str, own: 
     )
 
 
+async def test_a_name_that_nobody_has_offers_those_alike_and_to_open_it(
+    boss: Browser, page: str, own: Business
+) -> None:
+    shown = text(await boss.get(f"{page}/search?q=alicx", **EN))
+    assert "Nothing is found" in shown and "Similar accounts" in shown
+    assert (
+        f'href="{page}/accounts/{own.account["_id"]}"' in shown
+        and f'href="{page}/accounts/open?username=alicx"' in shown
+    )
+    assert 'value="alicx"' in text(await boss.get(f"{page}/accounts/open?username=alicx", **EN))
+    far = text(await boss.get(f"{page}/search?q=qqqqqqq", **EN))
+    assert "Similar accounts" not in far and "username=qqqqqqq" in far
+    assert "username=" not in text(await boss.get(f"{page}/search?q={quote('no such, thing')}", **EN))
+
+
+@pytest.mark.parametrize("asked", ["2026-11-23", "2026/11/23", "20261123"])
+async def test_a_day_leads_to_what_happened_on_it(boss: Browser, page: str, asked: str) -> None:
+    shown = text(await boss.get(f"{page}/search?q={asked}", **EN))
+    for path in ("payments", "sessions", "log"):
+        assert f'href="{page}/{path}?since=2026-11-23&amp;until=2026-11-23"' in shown
+        assert (await boss.get(f"{page}/{path}?since=2026-11-23&until=2026-11-23")).code == 200
+    assert "since=" not in text(await boss.get(f"{page}/search?q=2026-13-45", **EN))
+
+
 async def test_an_address_with_colons_is_no_qualifier(
     boss: Browser, page: str, own: Business, ps: PlatformScope
 ) -> None:

@@ -92,3 +92,34 @@ async def test_half_an_address_and_too_many(bob: Browser, business: Business, ps
     assert answer.code == 200 and "This is not an IP address." in text(answer)
     codes = [(await bob.get(f"{path}?address=192.0.2.{number}", **EN)).code for number in range(12)]
     assert codes == [200] * 10 + [429] * 2
+
+
+async def test_a_device_that_is_waited_for_is_found_from_where_it_is_said_to_be(
+    bob: Browser, business: Business, ps: PlatformScope
+) -> None:
+    """Its page watches the address that was typed in, and adopts what comes from there; nothing else is seen."""
+    page = f"/t/{business.slug}/admin/nas/{business.nas['_id']}"
+    assert "Is the device elsewhere?" in text(await bob.get(page, **EN))
+    watched = f"{page}/state?address={quote_plus(GATE)}"
+    shown = unescape(text(await bob.get(f"{page}?address={quote_plus(GATE)}", **EN)))
+    assert f'hx-get="{watched}"' in shown and "Waiting for the first packet" in shown
+    assert "This is not an IP address." in text(await bob.get(f"{page}?address=gate", **EN))
+    identifier = f"rb-{secrets.token_hex(4)}"
+    note = UnknownNas(business.scope.tenant["pool"], GATE, identifier, "unknown_nas", 1, time.time() + 1)
+    await refusals.keep(ps, [note])
+    assert identifier not in text(await bob.get(f"{page}/state", HX_Request="true", **EN))
+    found = unescape(text(await bob.get(watched, HX_Request="true", **EN)))
+    assert identifier in found and "Is it this device?" in found
+    action = re.findall(r'action="([^"]*/adopt[^"]*)"', found)[0]
+    bare = action.replace(f"&address={quote_plus(GATE)}", "")
+    assert bare != action and (await bob.post(bare)).code == 404
+    assert (await bob.post(action)).code == 303
+    row = await business.scope.db.nas.get(business.nas["_id"])
+    assert (row["mode"], row["identifier"]) == ("identifier", identifier)
+
+
+async def test_its_page_asks_for_no_more_addresses_than_the_list(bob: Browser, business: Business) -> None:
+    page = f"/t/{business.slug}/admin/nas/{business.nas['_id']}"
+    shown = [text(await bob.get(f"{page}?address=192.0.2.{number}", **EN)) for number in range(11)]
+    assert ["You have asked for many addresses" in each for each in shown] == [False] * 10 + [True]
+    assert "/state?address=" in shown[9] and "/state?address=" not in shown[10]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from saas.tenants import disconnects, plans, refusals, slots, wallet
+from saas.permissions import Permission
+from saas.tenants import disconnects, life, nas, operators, plans, refusals, sessions, slots, wallet
 from saas.tenants.scope import PlatformScope, Scope
+from saas.tenants.standing import RESUME, SUSPEND, NoteForm
 from saas.values import utcnow
 from tests.browser import Browser, text
 from tests.handlers.hostile import HTML, refuse
-from tests.handlers.people import log_in
+from tests.handlers.people import log_in, operator_browser
 from tests.handlers.usage import online
 from tests.world import Business, make_business, set_account
 
@@ -125,7 +128,7 @@ async def test_outside_the_hours_the_verdict_says_when(web: str, ps: PlatformSco
 
 async def test_at_the_limit_the_verdict_says_who_gives_way(web: str, ps: PlatformScope) -> None:
     business, browser, path = await fresh(ps, web, over_limit="kick_oldest")
-    counted = slots.Counted(business.id, business.account["_id"], 1, 300)
+    counted = slots.Counted(business.id, business.account["_id"], 1, 960)
     wish = slots.SlotRequest(counted, "token", business.nas["_id"], "phone")
     await slots.reserve(ps, [wish])
     page = text(await browser.get(path, **EN))
@@ -187,3 +190,91 @@ async def test_what_is_no_line_is_told_at_its_field(boss: Browser, admin: str, s
         "delegated_prefix": ["2001:db8::1", "2001:db8::/129", HTML],
     }
     await refuse(boss, f"{admin}/accounts/{own.account['_id']}/line", {"mac": ""}, bad, rows)
+
+
+def knock(business: Business, reason: str, ago: int, method: str = "mschapv2", **data: Any) -> refusals.Refusal:
+    """A log-in that was refused some minutes ago."""
+    ids = business.id, business.nas["_id"], "alice", business.account["_id"]
+    at = (utcnow() - timedelta(minutes=ago)).timestamp()
+    return refusals.Refusal(*ids, reason, data, method, "AA-BB-CC-00-00-02", "203.0.113.7", at)
+
+
+def first_line(page: str) -> str:
+    """The card that says whether the account can get online, with its buttons."""
+    return page.split("op-verdict op-")[1].split("</section>")[0]
+
+
+@pytest.mark.parametrize(
+    ("account", "reason", "words", "ways"),
+    [
+        ({}, "password", "its password was wrong: 1 times", ["password"]),
+        ({}, "guarded", "Locked out for a while", ["password"]),
+        ({}, "method", "not the way it is asked at", ["nas"]),
+        ({}, "eap", "the dialogue broke off", ["nas"]),
+        ({"expires_at": utcnow() - timedelta(days=3)}, "expiry", "ended on", ["renew"]),
+        ({"octets_left": 0}, "quota", "is used up", ["add", "renew"]),
+        ({"status": "suspended", "suspended_at": utcnow()}, "status", "the account is Suspended", ["resume"]),
+        ({"status": "closed"}, "status", "the account is Closed", ["open"]),
+    ],
+)
+async def test_what_puts_it_right_is_a_button_of_the_first_line(
+    web: str, ps: PlatformScope, account: dict[str, Any], reason: str, words: str, ways: list[str]
+) -> None:
+    business, browser, path = await fresh(ps, web)
+    await has(business, **account)
+    await refusals.keep(ps, [knock(business, reason, 3)])
+    card = first_line(text(await browser.get(path, **EN)))
+    assert words in card
+    admin = path.rpartition("/accounts/")[0]
+    pages = {"nas": f"{admin}/nas/{business.nas['_id']}", "open": f"{admin}/accounts/open"}
+    assert re.findall(r'<a class="btn[^>]* href="([^"]*)"', card) == [pages.get(way, f"{path}/{way}") for way in ways]
+
+
+async def test_a_plan_that_is_not_for_the_device_is_told_until_it_is_bound(web: str, ps: PlatformScope) -> None:
+    business, browser, path = await fresh(ps, web)
+    gate = await nas.create(business.scope, nas.NasForm(name="West gate", vendor="standard"))
+    await changed_plan(business, nas_ids=[gate["_id"]])
+    await refusals.keep(ps, [knock(business, "nas", 3, allowed=[gate["_id"]])])
+    card = first_line(text(await browser.get(path, **EN)))
+    assert "the plan Monthly is not for this device." in card and f"/plans/{business.plan['_id']}/edit" in card
+    await changed_plan(business, nas_ids=[gate["_id"], business.nas["_id"]])
+    assert "Can get online." in first_line(text(await browser.get(path, **EN)))
+
+
+async def test_what_is_gone_is_told_as_such_and_forgotten_when_it_is_online_again(web: str, ps: PlatformScope) -> None:
+    business, browser, path = await fresh(ps, web)
+    await refusals.keep(ps, [knock(business, "expiry", 30), knock(business, "expiry", 29)])
+    card = first_line(text(await browser.get(path, **EN)))
+    assert "Refused 2 times since, last for a reason that is gone: Plan expired." in card and "btn" not in card
+    await online(ps, business, "back")
+    assert "Refused" not in first_line(text(await browser.get(path, **EN)))
+    await sessions.clear_nas(business.scope, business.nas["_id"])
+    card = first_line(text(await browser.get(path, **EN)))
+    assert "Last online from" in card and "Refused" not in card
+
+
+async def test_who_may_not_put_it_right_gets_no_button(web: str, ps: PlatformScope) -> None:
+    business, _, path = await fresh(ps, web)
+    await has(business, expires_at=utcnow() - timedelta(days=3))
+    group = await operators.create_group(
+        business.scope, operators.GroupForm(name="Look", permissions=[Permission.ACCOUNTS_READ])
+    )
+    reader = await operator_browser(web, ps, business, "looker", group["_id"])
+    page = text(await reader.get(path, **EN))
+    assert "ended on" in first_line(page) and "/renew" not in page
+
+
+async def test_who_suspended_it_when_and_why(web: str, ps: PlatformScope) -> None:
+    business, browser, path = await fresh(ps, web)
+    await life.perform(business.scope, SUSPEND, business.account["_id"], NoteForm(note="away & off"), "suspended")
+    card = first_line(text(await browser.get(path, **EN)))
+    assert re.search(r"Suspended on 20\d\d-\d\d-\d\d \d\d:\d\d by .+: “away &amp; off”\.", card)
+    await life.perform(business.scope, RESUME, business.account["_id"], NoteForm(), "resumed")
+    assert "away" not in first_line(text(await browser.get(path, **EN)))
+
+
+async def test_how_much_of_a_term_is_used(web: str, ps: PlatformScope) -> None:
+    business, browser, path = await fresh(ps, web)
+    await has(business, octets_left=1 << 30, term=business.account["term"] | {"octets": 4 << 30})
+    page = text(await browser.get(path, **EN))
+    assert "3.0 GB of 4.0 GB" in page and f'value="{3 << 30}" max="{4 << 30}"' in page

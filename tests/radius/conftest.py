@@ -23,7 +23,7 @@ from saas.radius.authenticators import Secret, access_request
 from saas.radius.client import Client
 from saas.radius.codec import attributes
 from saas.radius.engine import Engine, EngineSettings
-from saas.tenants import certificates, nas, plans
+from saas.tenants import certificates, nas, parameters, plans
 from saas.tenants.certificates import Bundle
 from saas.tenants.platform import SHARED_POOL
 from saas.tenants.scope import PlatformScope
@@ -65,6 +65,12 @@ async def set_plan(business: Business, **values: Any) -> None:
     """Change the plan of a business's account."""
     form = plans.form_of(business.plan) | values
     await plans.update(business.scope, business.plan["_id"], plans.PlanForm.model_validate(form))
+
+
+async def set_parameters(business: Business, **values: Any) -> None:
+    """Change parameters of a business."""
+    present = {name: business.scope.tenant["parameters"][name] for name in parameters.ParametersForm.model_fields}
+    await parameters.update(business.scope, parameters.ParametersForm.model_validate(present | values))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a worker remembers: answers, accounts, host names, notes."""
+"""What a worker remembers: accounts, host names, notes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pytest
 
 from saas.errors import Unavailable
 from saas.radius import logins as logins_module
-from saas.radius.duplicates import Duplicates
-from saas.radius.lanes import Lane, Lanes
 from saas.radius.logins import Logins, Name
 from saas.radius.names import INTERVAL, Names, resolve
 from saas.radius.notes import Notes
@@ -18,9 +16,6 @@ from saas.tenants.access import LoginRecord
 from saas.tenants.nas import Device
 from saas.tenants.refusals import Refusal, UnknownNas
 from tests.radius.test_identify import dynamic, fixed
-
-KEY = (("198.51.100.1", 1024), b"header")
-LANE = Lane(0, 0.0)
 
 
 def record(tenant_id: str, username: str) -> LoginRecord:
@@ -62,58 +57,6 @@ class Accounts:
 
     async def during(self) -> None:
         return None
-
-
-# answers
-
-
-def test_a_request_is_new_then_in_flight_then_answered() -> None:
-    cache = Duplicates()
-    assert cache.seen(KEY) is None
-    answer = cache.begin(KEY, LANE, 0.0)
-    assert cache.seen(KEY) is answer and answer.octets == b"" and answer.lane is LANE
-    cache.forget(KEY)
-    assert cache.seen(KEY) is None
-
-
-def test_an_answer_is_remembered_for_its_time_and_then_forgotten() -> None:
-    cache = Duplicates(ttl=10.0)
-    cache.begin((("x", 0), b""), LANE, 100.0)
-    answer = cache.begin(KEY, LANE, 100.0)
-    cache.begin((("x", 1), b""), LANE, 110.0)
-    assert cache.seen(KEY) is answer
-    cache.begin((("x", 2), b""), LANE, 120.0)
-    assert cache.seen(KEY) is None
-
-
-def test_the_number_of_answers_is_bounded() -> None:
-    cache = Duplicates(ttl=1e9, limit=10)
-    for port in range(100):
-        cache.begin((("x", port), b""), LANE, 1.0)
-    assert sum(cache.seen((("x", port), b"")) is not None for port in range(100)) <= 20
-    assert cache.seen((("x", 99), b"")) is not None
-
-
-# rates
-
-
-def test_a_lane_lets_its_rate_through_and_a_burst_after_quiet() -> None:
-    lane = Lane(10, 100.0)
-    assert sum(lane.admits(100.0) for _ in range(50)) == 20
-    assert sum(lane.admits(100.5) for _ in range(50)) == 5
-    assert sum(lane.admits(1000.0) for _ in range(50)) == 20
-    assert not lane.admits(900.0), "a clock that was set back grants nothing"
-
-
-def test_a_lane_without_rate_is_without_limit() -> None:
-    lane = Lane(0, 100.0)
-    assert all(lane.admits(100.0) for _ in range(1000))
-
-
-def test_each_tenant_has_a_lane_of_its_own() -> None:
-    lanes = Lanes(1)
-    assert [lanes.of("loud", 0.0).admits(0.0) for _ in range(3)] == [True, True, False]
-    assert lanes.of("quiet", 0.0).admits(0.0)
 
 
 # accounts

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import select
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import ModuleType
 
 import pytest
 
-from saas import compiled
 from saas.radius import datagrams, server
+from tests.radius.counterparts import counterpart
 
 TELL = {socket.AF_INET: (socket.IPPROTO_IP, 8), socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO)}
 MANY = 150  # more than are taken with one system call
@@ -20,17 +19,7 @@ MANY = 150  # more than are taken with one system call
 
 @pytest.fixture(params=["python", "c"])
 def module(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param == "python":
-        return datagrams
-    stamp = compiled.FOLDER / compiled.STAMP
-    if not stamp.exists() or stamp.read_text() != compiled.stamp():
-        pytest.skip("make compile has not been run since the last change")
-    (path,) = (compiled.FOLDER / "saas" / "radius").glob("datagrams.*.so")
-    spec = importlib.util.spec_from_file_location("datagrams", path)
-    assert spec and spec.loader
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
+    return counterpart(datagrams, request.param)
 
 
 @contextmanager
@@ -73,6 +62,23 @@ def test_all_arrive_and_all_are_answered_from_the_address_that_was_asked(
         assert {address[1] for _, address in found} == {device.getsockname()[1]}
         module.give(ours, [(data + b"!", address) for data, address in found])
         assert [device.recv(100) for _ in range(MANY)] == [b"%d!" % number for number in range(MANY)]
+
+
+def test_each_of_many_gets_its_own_answers(module: ModuleType) -> None:
+    with ExitStack() as stack:
+        ours = stack.enter_context(server.bind("127.0.0.1", 0))
+        devices = [stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) for _ in range(MANY)]
+        for device in devices:
+            device.settimeout(10)
+            device.connect(ours.getsockname())
+        for turn in (b"one", b"two"):  # the second time their addresses are known
+            for number, device in enumerate(devices):
+                device.send(b"%d %s" % (number, turn))
+            found = arrived(module, ours, MANY)
+            assert [address for _, address in found] == [device.getsockname() for device in devices]
+            module.give(ours, [(data + b"!", address) for data, address in reversed(found)])
+            answers = [device.recv(100) for device in devices]
+            assert answers == [b"%d %s!" % (number, turn) for number in range(MANY)]
 
 
 def test_both_call_an_address_the_same(module: ModuleType) -> None:

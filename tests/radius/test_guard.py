@@ -12,13 +12,13 @@ from saas.radius.engine import Engine
 from saas.radius.guard import LIMIT, PLACES, STATION, Guard
 from saas.radius.identify import Nas
 from saas.radius.logins import Name
-from saas.tenants import accounts, journal, parameters, slots
+from saas.tenants import accounts, journal, slots
 from saas.tenants.scope import PlatformScope
-from tests.radius.conftest import Gateway, engine_settings, gateway_to
+from tests.radius.conftest import Gateway, engine_settings, gateway_to, set_parameters
 from tests.radius.eap_peer import Peer, codes, dialogue
 from tests.radius.test_identify import device
 from tests.support import until
-from tests.world import USER_PASSWORD, USERNAME, Business, World
+from tests.world import USER_PASSWORD, USERNAME, World
 
 MOST, WINDOW = 3, 600
 GATE = Nas(device("gate", guard_attempts=MOST, guard_window=WINDOW))
@@ -142,15 +142,9 @@ def test_what_is_remembered_is_bounded() -> None:
 # over the wire
 
 
-async def set_guard(business: Business, attempts: int) -> None:
-    values = {name: business.scope.tenant["parameters"][name] for name in parameters.ParametersForm.model_fields}
-    form = parameters.ParametersForm.model_validate(values | {"guard_attempts": attempts})
-    await parameters.update(business.scope, form)
-
-
 @pytest.mark.usefixtures("unlimited")
 async def test_guesses_are_refused_untested_and_the_subscriber_gets_in(ps: PlatformScope, world: World) -> None:
-    await set_guard(world.acme, MOST)
+    await set_parameters(world.acme, guard_attempts=MOST)
     home, away = {"Calling-Station-Id": HOME}, {"Calling-Station-Id": AWAY}
     async with Engine(ps, engine_settings()) as engine, gateway_to(engine, world.acme) as gate:
         assert (await gate.pap(USERNAME, USER_PASSWORD, home)).accepted
@@ -196,7 +190,7 @@ async def test_a_guess_between_log_in_and_accept_takes_nobodys_place(
 
 @pytest.mark.usefixtures("unlimited")
 async def test_a_new_password_ends_the_guard(world: World, engine: Engine, gateway: Gateway) -> None:
-    await set_guard(world.acme, MOST)
+    await set_parameters(world.acme, guard_attempts=MOST)
     device_id = world.acme.nas["_id"]
     await until(lambda: engine.table.devices[device_id].device.guard_attempts == MOST, "the engine knows the limit")
     away = {"Calling-Station-Id": AWAY}
@@ -215,7 +209,7 @@ async def test_a_new_password_ends_the_guard(world: World, engine: Engine, gatew
 
 @pytest.mark.usefixtures("unlimited")
 async def test_guessing_by_eap_is_counted_and_guarded_too(ps: PlatformScope, world: World) -> None:
-    await set_guard(world.acme, MOST)
+    await set_parameters(world.acme, guard_attempts=MOST)
     async with Engine(ps, engine_settings()) as engine, gateway_to(engine, world.acme) as gate:
         for n in range(MOST):
             guess = await dialogue(Peer(USERNAME, f"guess-{n}", wants=eap.MSCHAPV2), gate)

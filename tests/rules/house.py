@@ -25,7 +25,7 @@ NOT_OURS = {
 }
 
 # Who may import whom: a room may import itself, those below it, and nothing else of saas.
-BASE = {"tasks", "saas", "values", "errors", "i18n", "permissions", "schema"}
+BASE = {"tasks", "hugepages", "saas", "values", "errors", "i18n", "permissions", "schema"}
 DOORS = BASE | {"store", "kv", "scripts", "security", "certs", "images", "pdf", "pinyin", "qr", "sheets", "totp"}
 DOORS |= {"outbound"}
 DOMAIN = DOORS | {"tenants"}

@@ -16,7 +16,9 @@ GIGA = 2**32
 T0 = float(int(time.time())) - 100_000  # when the tests' sessions began: long ago enough to be told in the past
 
 
-async def make_tenant(ps: PlatformScope, *, pool: str = "shared", interim_interval: int = 300) -> Scope:
+async def make_tenant(
+    ps: PlatformScope, *, pool: str = "shared", interim_interval: int = 300, stale_factor: int = 3
+) -> Scope:
     """A tenant with nothing in it but its row."""
     tenant_id = new_id("ten")
     tenant = {
@@ -28,6 +30,10 @@ async def make_tenant(ps: PlatformScope, *, pool: str = "shared", interim_interv
         "pool": pool,
         "parameters": {
             "interim_interval": interim_interval,
+            "stale_factor": stale_factor,
+            "keep_sessions": 0,
+            "notice_interval": 0,
+            "notice_hour": 9,
             "max_session_time": 86400,
             "timezone": "Asia/Shanghai",
             "notice_mail": [],

@@ -10,7 +10,7 @@ from typing import Any
 
 from openpyxl import Workbook
 
-from saas.tenants import accounts, import_work, imports, members, turns
+from saas.tenants import accounts, import_reading, import_work, imports, members, turns
 from saas.tenants.imports import FileForm, Import, ImportRow
 from saas.tenants.paging import ListQuery
 from saas.tenants.scope import PlatformScope, Scope
@@ -64,8 +64,13 @@ async def uploaded(scope: Scope, octets: bytes, key: str = "", name: str = "user
 async def worked_off(ps: PlatformScope, scope: Scope, run: Import) -> Import:
     """The import when the jobs have no more work with it."""
     while (await imports.get(scope, run["_id"]))["open"]:
-        await turns.turn(ps, import_work.WORK)
+        await turn(ps)
     return await imports.get(scope, run["_id"])
+
+
+async def turn(ps: PlatformScope) -> int:
+    """What the jobs do next for every import; how much that was."""
+    return await turns.turn(ps, import_reading.WORK) + await turns.turn(ps, import_work.WORK)
 
 
 async def checked(ps: PlatformScope, scope: Scope, *rows: Sequence[str]) -> Import:

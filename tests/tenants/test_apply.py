@@ -12,8 +12,10 @@ import pytest
 
 from saas.tenants import apply, journal, sessions
 from saas.tenants.journal import AcctEvent, Group
+from saas.tenants.known import Known
 from saas.tenants.scope import PlatformScope, Scope
 from saas.values import from_epoch, new_id, utcnow
+from tests.support import until
 from tests.tenants.accounting_events import (
     T0,
     event,
@@ -248,6 +250,31 @@ async def test_stale_sessions_end_where_they_were_last_seen_and_may_live_again(p
     (row,) = await rows(scope)
     assert totals([row]) == [("alice", True, 400, 40, 400, "")]
     assert row["flags"] == ["reopened"]
+
+
+async def test_a_session_may_miss_as_many_updates_as_its_tenant_says(ps: PlatformScope) -> None:
+    strict, patient = [await make_tenant(ps, interim_interval=60, stale_factor=factor) for factor in (2, 10)]
+    start, interim, _ = session(0, (60, 10, 100), (120, 0, 0))
+    both = [each._replace(tenant_id=scope.tenant_id) for scope in (strict, patient) for each in (start, interim)]
+    await record_and_apply(ps, *both)
+    await apply.close_stale(ps, from_epoch(T0 + 60 + 2 * 60 + 60 + 1))
+    assert [(await rows(scope))[0]["open"] for scope in (strict, patient)] == [False, True]
+    await apply.close_stale(ps, from_epoch(T0 + 60 + 10 * 60 + 60))
+    assert (await rows(patient))[0]["open"], "not a moment too early"
+    await apply.close_stale(ps, from_epoch(T0 + 60 + 10 * 60 + 60 + 1))
+    assert not (await rows(patient))[0]["open"]
+
+
+async def test_a_factor_that_was_changed_is_heard_of(ps: PlatformScope) -> None:
+    """The job keeps what silence a tenant puts up with, until it hears of a change."""
+    scope, known = await make_tenant(ps, interim_interval=60), Known()
+    await known.hear(ps, 0.01)
+    assert (await known.silences(ps, [scope.tenant_id]))[scope.tenant_id] == 240
+    await ps.db.tenants.update(scope.tenant_id, {"$set": {"parameters.stale_factor": 5}})
+    assert (await known.silences(ps, [scope.tenant_id]))[scope.tenant_id] == 240, "not asked again"
+    await scope.changed("tenant", scope.tenant["slug"])
+    await until(lambda: known.hear(ps, 0.01), "the change is heard")
+    assert (await known.silences(ps, [scope.tenant_id]))[scope.tenant_id] == 360
 
 
 async def test_what_fails_for_one_tenants_stale_sessions_stops_no_other(

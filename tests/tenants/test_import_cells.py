@@ -143,6 +143,11 @@ EXPORTS: list[tuple[str, str, dict[str, str]]] = [
         {"username": "username", "name": "fullname", "mobile": "phonenumber", "balance": "balance"},
     ),
     (
+        "phpnuxbill",
+        "id,username,fullname,phonenumber,email,balance,namebp,routers,status,Payment",
+        {"username": "username", "plan": "namebp", "status": "status", "balance": "balance"},
+    ),
+    (
         "toughradius",
         "id,node_id,profile_id,realname,mobile,username,password,ip_addr,mac_addr,expire_time,status,remark",
         {"name": "realname", "static_ip": "ip_addr", "mac": "mac_addr", "expires": "expire_time", "note": "remark"},
@@ -166,7 +171,7 @@ EXPORTS: list[tuple[str, str, dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("source", "titles", "wanted"), EXPORTS, ids=[source for source, _, _ in EXPORTS])
+@pytest.mark.parametrize(("source", "titles", "wanted"), EXPORTS)
 def test_the_exports_of_others_are_known(source: str, titles: str, wanted: dict[str, str]) -> None:
     names = titles.split(",")
     found: dict[str, Any] = {field: names[at] for field, at in guess(names).items()}

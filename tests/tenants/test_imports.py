@@ -11,6 +11,7 @@ from saas.permissions import Permission
 from saas.tenants import (
     accounts,
     import_parts,
+    import_reading,
     import_work,
     imports,
     ledger,
@@ -27,6 +28,7 @@ from saas.values import new_id
 from tests.tenants.import_files import (
     account,
     as_csv,
+    as_xlsx,
     checked,
     counts,
     everything,
@@ -35,6 +37,7 @@ from tests.tenants.import_files import (
     problems,
     rows_of,
     taken_over,
+    turn,
     uploaded,
     worked_off,
 )
@@ -234,7 +237,7 @@ async def test_the_tier_is_asked_before(ps: PlatformScope, scope: Scope) -> None
 
 async def test_columns_are_chosen_where_they_are_not_told(ps: PlatformScope, scope: Scope) -> None:
     octets = as_csv([["c-1", "Monthly", "2031-01-01"]], ["was ist das", "und das", "expires"])
-    run = await uploaded(scope, octets)
+    run = await worked_off(ps, scope, await uploaded(scope, octets))
     assert (run["state"], run["open"], run["columns"]) == ("columns", False, {"expires": 2})
     for wrong in ({"username": 0}, {"username": 0, "plan": 0}, {"username": 0, "plan": 7}):
         with pytest.raises(Invalid):
@@ -275,17 +278,61 @@ async def test_the_file_is_sealed_and_the_log_names_it(
     assert [entry["action"] for entry in logged] == ["import.upload"]
 
 
-async def test_files_that_cannot_be_read_are_refused_first(scope: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(imports, "MOST", 2)
+async def test_what_is_seen_to_be_no_table_is_not_kept(scope: Scope) -> None:
     for octets, code in (
-        (as_csv([line(""), line(""), line("")]), "too_many_rows"),
-        (as_csv([]), "empty_table"),
         (b"PK\x03\x04", "not_a_table"),
+        (b"%PDF\0", "not_a_table"),
+        (b"\xd0\xcf\x11\xe0", "old_spreadsheet"),
     ):
         with pytest.raises(Invalid) as error:
             await uploaded(scope, octets)
         assert error.value.fields == {"file": code}
-    assert await scope.db.imports.count({}) == 0
+    assert await scope.db.imports.count({}) == await scope.db.import_parts.count({}) == 0
+
+
+async def test_files_that_cannot_be_read_are_refused_before_a_row_is_looked_at(
+    ps: PlatformScope, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "MOST", 2)
+    for octets, code in (
+        (as_csv([line(""), line(""), line("")]), "too_many_rows"),
+        (as_xlsx([line(""), line(""), line("")]), "too_many_rows"),
+        (as_csv([]), "empty_table"),
+        (as_csv([line("x", note="x" * 20_000)]), "unpacks_too_big"),
+    ):
+        run = await worked_off(ps, scope, await uploaded(scope, octets))
+        assert (run["state"], run["reason"]) == ("stopped", code) and await rows_of(scope, run) == []
+        assert await scope.db.import_parts.count({"_id": imports.file_id(run["_id"], 0)}) == 0
+        with pytest.raises(Conflict, match="import_not_ready"):
+            await imports.begin(scope, run["_id"])
+        with pytest.raises(Conflict, match="import_not_ready"):
+            await imports.recheck(scope, run["_id"], ColumnsForm.model_validate({"default_plan": "Monthly"}))
+
+
+async def test_a_file_is_read_by_the_jobs_and_twice_is_as_good_as_once(
+    ps: PlatformScope, scope: Scope, small_parts: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "_CHUNK", 100)  # so that the file lies in pieces
+    stale = await uploaded(scope, as_csv([line(f"r-{number}") for number in range(50)]))
+    assert (stale["state"], stale["open"], stale["total"]) == ("reading", True, 0)
+    await turns.turn(ps, import_reading.WORK)
+    read = await imports.get(scope, stale["_id"])
+    assert (read["state"], read["total"], read["parts"]) == ("checking", 50, 25)
+    assert await scope.db.import_parts.count({}) == 25  # and not the file as it came
+    again = await uploaded(scope, as_csv([line(f"r-{number}") for number in range(50)]))
+    octets = await import_parts.file_of(scope, again["_id"])
+    await turns.turn(ps, import_reading.WORK)
+    await import_reading._read(scope, again, octets)  # another process that does not know
+    assert await scope.db.import_parts.count({}) == 50
+    assert counts(await worked_off(ps, scope, again)) == ("checked", 50, 0, 0, 0)
+
+
+async def test_reading_ends_when_it_is_stopped(ps: PlatformScope, scope: Scope, small_parts: None) -> None:
+    run = await uploaded(scope, as_csv([line(f"s-{number}") for number in range(50)]))
+    octets = await import_parts.file_of(scope, run["_id"])
+    await imports.cancel(scope, run["_id"])
+    assert await import_reading._read(scope, run, octets) == 20  # the first ten parts
+    assert (await imports.get(scope, run["_id"]))["state"] == "cancelled" and not await turn(ps)
 
 
 async def test_the_file_goes_after_a_week_and_the_import_says_so(ps: PlatformScope, scope: Scope) -> None:
@@ -297,7 +344,7 @@ async def test_the_file_goes_after_a_week_and_the_import_says_so(ps: PlatformSco
 
 async def test_what_a_file_does_not_say_is_said_for_all_its_rows(ps: PlatformScope, scope: Scope) -> None:
     rows = [["d-1", "2031-01-01", ""], ["d-2", "", "Active"], ["d-3", "", "pending"], ["d-4", "never", ""]]
-    run = await uploaded(scope, as_csv(rows, ["username", "expiry", "status"]))
+    run = await worked_off(ps, scope, await uploaded(scope, as_csv(rows, ["username", "expiry", "status"])))
     assert run["state"] == "columns"
     form = {"username": 0, "expires": 1, "status": 2, "default_plan": "Monthly", "default_expires": "2032-02-29"}
     seen = await imports.recheck(scope, run["_id"], ColumnsForm.model_validate(form))

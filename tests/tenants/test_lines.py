@@ -150,7 +150,7 @@ async def test_rows_from_before_the_rules_are_brought_up(alone: PlatformScope) -
     for row in (old, four):
         await alone.db.accounts.insert(row | {"member_id": "mem_old", "agent_id": None})
     await alone.db.plans.insert({"_id": "pln_old", "tenant_id": "ten_old", "name": "Old", "price": 1})
-    parameters = {"timezone": "UTC", "interim_interval": 300, "max_session_time": 60}
+    parameters = {"timezone": "UTC", "interim_interval": 300, "stale_factor": 3, "max_session_time": 60}
     await alone.db.tenants.insert({"_id": "ten_old", "tenant_id": "ten_old", "slug": "old", "parameters": parameters})
     entry = {"_id": "led_old", "tenant_id": "ten_old", "account_id": "acc_old", "kind": "charge", "amount": -3000}
     await alone.db.ledger.insert(entry | {"key": "old"})

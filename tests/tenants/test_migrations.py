@@ -6,8 +6,9 @@ import asyncio
 from typing import Any
 
 from saas import migrations
+from saas.permissions import Permission, fresh
 from saas.store import Insert
-from saas.tenants import accounts, verify
+from saas.tenants import accounts, operators, verify
 from saas.values import new_id
 from tests.tenants.accounting_events import event, record_and_apply
 from tests.world import World, sessions_of
@@ -26,7 +27,8 @@ async def test_tenants_and_members_of_old_can_be_told_something(world: World) ->
         "renewed",
     }  # kinds that came with later migrations
     then = fresh | {"notice_mail": sorted(set(fresh["notice_mail"]) - later)}
-    del then["notice_quota"]  # so did this
+    for name in ("notice_quota", "notice_hour", "notice_interval"):  # so did these
+        del then[name]
     names = [name for name in fresh if name.startswith("notice_")]
     await world.ps.db.tenants.update(world.acme.id, {"$unset": {f"parameters.{name}": "" for name in names}})
     await scope.db.members.update(member_id, {"$unset": {"language": ""}})
@@ -36,6 +38,19 @@ async def test_tenants_and_members_of_old_can_be_told_something(world: World) ->
     assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == then
     assert (await scope.db.members.get(member_id))["language"] == "system"
     assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["notice_days"] == 9
+
+
+async def test_what_was_the_same_for_all_tenants_is_a_parameter_of_each(world: World) -> None:
+    scope, fresh = world.acme.scope, world.acme.scope.tenant["parameters"]
+    names = ("stale_factor", "keep_sessions", "notice_hour", "notice_interval")
+    await world.ps.db.tenants.update(world.acme.id, {"$unset": {f"parameters.{name}": "" for name in names}})
+    await scope.db.nas.update(world.acme.nas["_id"], {"$unset": {"user_check": ""}})
+    await world.zeta.scope.db.tenants.update(world.zeta.id, {"$set": {"parameters.stale_factor": 7}})
+    for _ in range(2):
+        await migrations.more_parameters_begin(world.ps)
+    assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == fresh
+    assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["stale_factor"] == 7
+    assert (await scope.db.nas.get(world.acme.nas["_id"]))["user_check"] == "password"
 
 
 async def test_what_is_left_is_moved_beside_the_accounts(world: World) -> None:
@@ -127,3 +142,14 @@ async def test_tenants_of_old_ask_for_no_second_factor(world: World) -> None:
         await migrations.second_factor_begins(world.ps)
     assert (await world.ps.db.tenants.get(world.acme.id))["parameters"] == fresh
     assert (await world.ps.db.tenants.get(world.zeta.id))["parameters"]["second_factor"] is True
+
+
+async def test_groups_of_old_know_what_there_is(world: World) -> None:
+    scope = world.acme.scope
+    own = await operators.create_group(scope, operators.GroupForm(name="Own", permissions=[Permission.NAS_READ]))
+    await world.ps.db.groups.update_many({}, {"$unset": {"permissions_known": ""}})
+    for _ in range(2):
+        await migrations.groups_know_permissions(world.ps)
+    rows = await scope.db.groups.find({})
+    assert {row["_id"] for row in rows if row["permissions_known"]} == {own["_id"]}
+    assert not any(fresh(row) for row in rows)

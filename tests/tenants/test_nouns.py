@@ -8,14 +8,14 @@ from pydantic import ValidationError
 from saas import permissions
 from saas.errors import Conflict, Invalid, NotFound, Taken
 from saas.permissions import PRESETS, Permission
-from saas.tenants import accounts, audit, login, members, nas, nas_config, operators, parameters, plans
+from saas.tenants import accounts, audit, config_text, login, members, nas, nas_config, operators, parameters, plans
 from saas.tenants.paging import ListQuery
 from saas.tenants.scope import Actor
 from tests.world import NAS_SECRET, World
 
 pytestmark = pytest.mark.slow
 
-FACTS = nas_config.EngineFacts("radius.example.com", 1812, 1813, 300)
+FACTS = config_text.EngineFacts("radius.example.com", 1812, 1813, 300)
 
 
 def _device(**values: object) -> nas.NasForm:
@@ -114,8 +114,21 @@ async def test_the_ready_made_configuration_has_every_fact(world: World, vendor:
         assert fact in text
 
 
+@pytest.mark.parametrize(
+    ("block", "group"), [(0, "radius-server template openpns"), (1, "radius-server group openpns")]
+)
+async def test_huawei_has_a_text_for_either_family(world: World, block: int, group: str) -> None:
+    """Each by itself: an AR has templates, an NE or ME has server groups, and is told to commit."""
+    snippets = nas_config.render("huawei", world.acme.nas, "the-secret", FACTS)
+    text = snippets[block].text
+    for fact in (f"sysname {world.acme.nas['identifier']}\n", group, "the-secret", FACTS.host, "1812", "1813", " 5\n"):
+        assert fact in text
+    assert text.endswith("commit\n") == (block == 1)
+    assert "default-domain authentication openpns" in snippets[2].text
+
+
 def test_openvpn_is_warned_of_long_ports() -> None:
-    long = nas_config.EngineFacts("h", 18120, 18130, 300)
+    long = config_text.EngineFacts("h", 18120, 18130, 300)
     assert nas_config.warnings("openvpn", long) and not nas_config.warnings("openvpn", FACTS)
     assert not nas_config.warnings("mikrotik", long)
 

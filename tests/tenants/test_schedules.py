@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 
 from saas.tenants.schedules import Daily, Every
 
-SHANGHAI = "Asia/Shanghai"
+SHANGHAI: dict[str, Any] = {"timezone": "Asia/Shanghai"}
 
 
 def at(text: str) -> datetime:
@@ -19,7 +20,7 @@ def days(schedule: Daily, zone: str, first: str, count: int) -> list[str]:
     """The moments that follow on `first`, each from the one before."""
     moment, found = at(first), []
     for _ in range(count):
-        moment = schedule.after(moment, moment, zone)
+        moment = schedule.after(moment, moment, {"timezone": zone})
         found.append(moment.isoformat(" ", "minutes")[:16])
     return found
 
@@ -32,11 +33,22 @@ def test_minutes_are_counted_from_the_run() -> None:
 
 
 def test_days_are_those_of_the_zone() -> None:
-    assert days(Daily(time(0, 10)), SHANGHAI, "2026-02-27 16:09", 3) == [
+    assert days(Daily(time(0, 10)), SHANGHAI["timezone"], "2026-02-27 16:09", 3) == [
         "2026-02-27 16:10",
         "2026-02-28 16:10",
         "2026-03-01 16:10",
     ]
+
+
+def test_the_hour_may_be_the_tenants_to_say() -> None:
+    daily = Daily(time(), "notice_hour")
+    for hour, first, second in (
+        (0, "2026-03-01 16:00", "2026-03-02 16:00"),
+        (23, "2026-03-01 15:00", "2026-03-02 15:00"),
+    ):
+        moment = daily.after(at("2026-03-01 04:00"), at("2026-03-01 04:00"), SHANGHAI | {"notice_hour": hour})
+        assert moment == at(first)
+        assert daily.after(moment, moment, SHANGHAI | {"notice_hour": hour}) == at(second)
 
 
 def test_a_day_that_was_missed_comes_before_the_next_one() -> None:
@@ -63,10 +75,10 @@ def test_each_day_has_one_run_where_the_clocks_change(zone: str, clock: time, fi
 
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo", "UTC"])
 def test_a_year_has_a_run_for_each_of_its_days(zone: str) -> None:
-    moment = Daily(time(0, 10)).after(at("2025-12-31 12:00"), at("2025-12-31 12:00"), zone)
+    moment = Daily(time(0, 10)).after(at("2025-12-31 12:00"), at("2025-12-31 12:00"), {"timezone": zone})
     gaps = set()
     for _ in range(365):
-        following = Daily(time(0, 10)).after(moment, moment, zone)
+        following = Daily(time(0, 10)).after(moment, moment, {"timezone": zone})
         gaps.add(following - moment)
         moment = following
     assert gaps <= {timedelta(hours=hours) for hours in (23, 23.5, 24, 24.5, 25)}

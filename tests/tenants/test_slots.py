@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("emptied")
 
 
 def wish(scope: Scope, slot: str, calling: str, **values: Any) -> SlotRequest:
-    account: dict[str, Any] = {"account_id": "acc_1", "limit": 1, "interim_interval": 300}
+    account: dict[str, Any] = {"account_id": "acc_1", "limit": 1, "silence": 960}
     nas_id = values.pop("nas_id", "nas_1")
     return SlotRequest(Counted(scope.tenant_id, **account | values), slot, nas_id, calling)
 
@@ -91,7 +91,7 @@ async def asked_by_all(engines: list[PlatformScope], scope: Scope, account_id: s
 
 async def test_who_is_refused_keeps_nobody_out(ps: PlatformScope, scope: Scope) -> None:
     """A stranger who tries all the time, beside the device that has the account's session."""
-    account = Counted(scope.tenant_id, "acc_1", 1, 300)
+    account = Counted(scope.tenant_id, "acc_1", 1, 960)
     await slots.reserve(ps, [wish(scope, "a", "mac-1")])
     stranger = [SlotRequest(account, f"x{n}", "nas_1", "mac-2") for n in range(3)]
     returning = SlotRequest(account, "b", "nas_1", "mac-1")
@@ -152,7 +152,7 @@ async def test_a_login_without_accounting_lapses(ps: PlatformScope, scope: Scope
 
 
 async def test_silence_of_three_intervals_lapses_and_an_interim_prevents_it(ps: PlatformScope, scope: Scope) -> None:
-    await slots.reserve(ps, [wish(scope, "a", "mac-1", interim_interval=100)])
+    await slots.reserve(ps, [wish(scope, "a", "mac-1", silence=360)])
     await journal.record(ps, "shared", [told(scope, "start", 0, "mac-1", slot="a")])
     await age(ps, scope, 350)
     assert await slots.occupied(scope, "acc_1") == 1
@@ -166,6 +166,18 @@ async def test_silence_of_three_intervals_lapses_and_an_interim_prevents_it(ps: 
 async def test_late_packets_do_not_bring_an_ended_session_back(ps: PlatformScope, scope: Scope) -> None:
     start, interim, stop = (told(scope, status, 0, "mac-1") for status in ("start", "interim", "stop"))
     await journal.record(ps, "shared", [start, interim, stop, interim, start])
+    assert await slots.occupied(scope, "acc_1") == 0
+
+
+async def test_the_silence_told_with_a_report_counts_from_then_on(ps: PlatformScope, scope: Scope) -> None:
+    await slots.reserve(ps, [wish(scope, "a", "mac-1", silence=360)])
+    await journal.record(ps, "shared", [told(scope, "start", 0, "mac-1", slot="a")], {scope.tenant_id: 660})
+    await age(ps, scope, 650)
+    assert await slots.occupied(scope, "acc_1") == 1
+    await journal.record(ps, "shared", [told(scope, "interim", 600, "mac-1")], {scope.tenant_id: 200})
+    await age(ps, scope, 199)
+    assert await slots.occupied(scope, "acc_1") == 1
+    await age(ps, scope, 2)
     assert await slots.occupied(scope, "acc_1") == 0
 
 

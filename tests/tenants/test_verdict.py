@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from saas.errors import NotFound
-from saas.tenants import nas, overview, plans, refusals, share, slots, verdict
+from saas.tenants import nas, overview, plans, refusals, share, slots, user_checks, verdict
 from saas.tenants.scope import Actor, PlatformScope
 from saas.tenants.slots import Counted, SlotRequest
 from saas.values import utcnow
@@ -30,10 +30,25 @@ async def test_it_asks_for_a_device_and_counts_sessions(world: World, ps: Platfo
     await scope.db.plans.update(world.acme.plan["_id"], {"$set": {"nas_ids": [world.acme.nas["_id"]]}})
     assert (await verdict.accounts_verdict(scope, account_id, other["_id"])).decision.reason == "nas"
     assert (await verdict.accounts_verdict(scope, account_id)).decision.accepted
-    await slots.reserve(ps, [SlotRequest(Counted(scope.tenant_id, account_id, 1, 300), "token", other["_id"], "phone")])
+    await slots.reserve(ps, [SlotRequest(Counted(scope.tenant_id, account_id, 1, 960), "token", other["_id"], "phone")])
     found = await verdict.accounts_verdict(scope, account_id)
     assert found.decision.reason == "concurrency"
     assert dict(found.decision.rules[-1].data) == {"sessions": 1, "limit": 1, "kicks": False}
+
+
+async def test_it_says_where_the_password_is_not_asked(world: World) -> None:
+    scope, account_id = world.acme.scope, world.acme.account["_id"]
+    other = await nas.create(scope, nas.NasForm(name="West gate", vendor="standard"))
+    await nas.create(scope, nas.NasForm(name="North gate", vendor="standard"))
+    assert (await verdict.accounts_verdict(scope, account_id)).unchecked == []
+    for device in (other, world.acme.nas):
+        form = user_checks.UserCheckForm(user_check="account", confirm=device["name"])
+        await user_checks.change(scope, device["_id"], form)
+    assert (await verdict.accounts_verdict(scope, account_id)).unchecked == ["East gate", "West gate"]
+    await scope.db.plans.update(world.acme.plan["_id"], {"$set": {"nas_ids": [other["_id"]]}})
+    assert (await verdict.accounts_verdict(scope, account_id)).unchecked == ["West gate"]
+    await nas.set_status(scope, other["_id"], "disabled")
+    assert (await verdict.accounts_verdict(scope, account_id)).unchecked == []
 
 
 async def test_another_tenants_account_is_not_found(world: World) -> None:

@@ -7,15 +7,16 @@ from typing import Any
 
 from saas.errors import Denied
 from saas.handlers import tariffs
-from saas.handlers.admin.sessions import shown as session_rows
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column, Row
 from saas.handlers.disconnects import Outcome, outcome
 from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import Filter, ListPage
 from saas.handlers.messages import STATES
+from saas.handlers.remedies import failed, hindrance, remedies
 from saas.handlers.routes import Menu, Route
 from saas.handlers.slips import slip
+from saas.handlers.timelines import line
 from saas.handlers.verdicts import headline, rule_lines
 from saas.handlers.words import account_state, expiry
 from saas.i18n import N_
@@ -24,8 +25,6 @@ from saas.tenants import (
     accounts,
     closings,
     disconnects,
-    ledger,
-    life,
     lines,
     members,
     nas,
@@ -134,17 +133,18 @@ class Account(Handler):
             costs=tariffs.price(self.reader, plan),
             headline=headline(self.reader, found, names),
             rules=rule_lines(self.reader, found, names),
+            fixes={reason: remedies(self, found, reason) for reason in failed(found)},
+            hindrance=hindrance(found),
             verdict=found,
             devices=names,
             slip=await slip(self, account, plan),
-            deeds=await life.history(self.scope, id),
+            line=await line(self, account),
             next_plan_name=await self._plan_name(account["next_plan_id"]),
             closes=self._closes(account),
             renewal=await self._renewal(account, plan, member),
             may_show=self.may_show,
             by_use=plan["kind"] in METERED,
             answers=await self._answers(found.open),
-            **await self._lists(id),
         )
 
     async def _answers(self, online: Sequence[sessions.Session]) -> dict[str, Outcome]:
@@ -172,18 +172,6 @@ class Account(Handler):
         if account["status"] != "suspended" or not self.scope.tenant["parameters"]["suspend_days"]:
             return ""
         return closings.closing_day(self.scope, account, utcnow()).isoformat()
-
-    async def _lists(self, account_id: str) -> dict[str, Any]:
-        """The account's last sessions and entries, as far as the reader may see them."""
-        own = {"account_id": account_id}
-        booked: list[Any] = []
-        dialled: list[Any] = []
-        if self.can("/sessions"):
-            found = await sessions.listing(self.scope, ListQuery(filters=own, limit=5))
-            dialled = await session_rows(self, found.rows)
-        if self.can("/ledger"):
-            booked = (await ledger.listing(self.scope, ListQuery(filters=own, limit=5))).rows
-        return {"dialled": dialled, "booked": booked}
 
     @property
     def may_show(self) -> bool:

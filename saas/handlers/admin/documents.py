@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
 
 from saas import pdf
+from saas.errors import Limit, NotFound
 from saas.handlers.base import Handler
 from saas.handlers.columns import Column
-from saas.handlers.lists import Filter, ListPage
+from saas.handlers.lists import Filter, ListPage, Sender
 from saas.handlers.messages import BadRequest
 from saas.handlers.papers import paper_of
 from saas.handlers.routes import Menu, Route
@@ -23,7 +27,28 @@ PAPER_COLUMNS = (
     Column(N_("Amount"), "total", "money"),
     Column(N_("Issued at"), "issued_at", "moment"),
 )
-SIZES: dict[pdf.Size, str] = {"a4": N_("A4"), "slip": N_("Slip, 80 mm")}
+MOST = 100  # papers that are printed at once
+SIZES: dict[pdf.Size, str] = {"a4": N_("A4"), "slip": N_("Slip, 80 mm"), "slip58": N_("Slip, 58 mm")}
+
+
+async def print_all(page: ListPage, query: ListQuery) -> None:
+    """What the list has as one PDF on A4, each paper in the language of its member."""
+    found = (await documents.listing(page.scope, replace(query, limit=MOST + 1))).rows
+    if not found:
+        raise NotFound()
+    if len(found) > MOST:
+        raise Limit("too_many_papers", most=MOST)
+    pictures = {logo: await logos.png(page.scope, logo) for logo in {each["issuer"]["logo"] for each in found}}
+    papers = [paper_of(each, each["language"], pictures[each["issuer"]["logo"]]) for each in found]
+    send(page, await asyncio.to_thread(pdf.draw_all, papers), page.export)
+
+
+def send(page: Handler, drawn: bytes, name: str) -> None:
+    """Answer with a PDF."""
+    page.clear_header("Content-Security-Policy")  # the browser's reader of PDF is no page of ours
+    page.set_header("Content-Type", "application/pdf")
+    page.set_header("Content-Disposition", f'inline; filename="{name}.pdf"')
+    page.finish(drawn)
 
 
 class Documents(ListPage):
@@ -47,6 +72,7 @@ class Documents(ListPage):
         Filter("since", N_("From"), widget="date"),
         Filter("until", N_("To"), widget="date"),
     )
+    further: ClassVar[Mapping[str, Sender]] = {"pdf": print_all}
     empty = N_("Nothing was issued yet. A payment’s page issues its receipt and its invoice.")
 
     async def rows(self, query: ListQuery) -> Page:
@@ -83,18 +109,14 @@ class Pdf(Handler):
     """The PDF."""
 
     async def get(self, id: str) -> None:
-        """``?size=a4|slip&language=zh|en``; the member's language where none is asked for."""
+        """``?size=a4|slip|slip58&language=zh|en``; the member's language where none is asked for."""
         found = await documents.get(self.scope, id)
         asked, language = self.query("size", "a4"), self.query("language", found["language"])
         size = next((known for known in SIZES if known == asked), None)
         if size is None or language not in LANGUAGES:
             raise BadRequest()
         paper = paper_of(found, language, await logos.png(self.scope, found["issuer"]["logo"]))
-        drawn = await asyncio.to_thread(pdf.draw, paper, size)
-        self.clear_header("Content-Security-Policy")  # the browser's reader of PDF is no page of ours
-        self.set_header("Content-Type", "application/pdf")
-        self.set_header("Content-Disposition", f'inline; filename="{found["number"]}.pdf"')
-        self.finish(drawn)
+        send(self, await asyncio.to_thread(pdf.draw, paper, size), found["number"])
 
 
 _READ = Permission.DOCUMENTS_READ

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from saas.handlers.admin.nas import finding_of
 from saas.handlers.base import Handler
+from saas.handlers.disconnects import probed
 from saas.handlers.forms import ConfirmPage
 from saas.handlers.routes import Route
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import findings, nas
+from saas.tenants import device_types, findings, nas, probes
 
 
 class NasState(Handler):
@@ -26,8 +27,20 @@ class Adopt(Handler):
     async def post(self, id: str) -> None:
         """Let the device be known by it."""
         device = await nas.get(self.scope, id)
-        await findings.adopt(self.ps, self.scope, device, self.query("unknown"), self.address)
+        await findings.adopt(self.ps, self.scope, device, self.query("unknown"), self.address, self.query("address"))
         self.done(self.url("/nas/{id}", id=id), N_("The device is known by it now. Wait for its next packet."))
+
+
+class Probe(Handler):
+    """Whether sessions there can be ended, tried out."""
+
+    async def post(self, id: str) -> None:
+        """The card with the device's answer."""
+        device = await nas.get(self.scope, id)
+        result = await probes.probe(self.scope, id)
+        kind = device_types.device_type(device["vendor"])
+        answer = probed(self.reader, result)
+        self.page("admin/nas/probe.html", device["name"], nas=device, kind=kind, answer=answer, result=result)
 
 
 class AllowUnsigned(ConfirmPage):
@@ -56,5 +69,6 @@ _READ, _WRITE = Permission.NAS_READ, Permission.NAS_WRITE
 ROUTES = [
     Route("/nas/{id}/state", NasState, {"GET": _READ}),
     Route("/nas/{id}/adopt", Adopt, {"POST": _WRITE}),
+    Route("/nas/{id}/probe", Probe, {"POST": _WRITE}),
     Route("/nas/{id}/unsigned", AllowUnsigned, {"GET": _WRITE, "POST": _WRITE}),
 ]

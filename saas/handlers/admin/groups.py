@@ -11,7 +11,7 @@ from saas.handlers.forms import Choices, ConfirmPage, FormPage
 from saas.handlers.lists import ListPage
 from saas.handlers.routes import Menu, Route
 from saas.i18n import N_
-from saas.permissions import Permission
+from saas.permissions import Permission, fresh
 from saas.tenants import operators, plans
 from saas.tenants.paging import ListQuery, Page
 
@@ -26,6 +26,7 @@ class GroupList(ListPage):
     columns = (
         Column(N_("Group name"), "name", link="/groups/{_id}", role="title", sort="name"),
         Column(N_("Permissions"), lambda row: len(row["permissions"]), "number"),
+        Column(N_("New permissions"), lambda row: len(fresh(row)) or None, "number"),
         Column(N_("Origin"), lambda row: "own" if not row["preset"] else "built_in", words=ORIGINS),
         Column(N_("Changed"), "updated_at", "moment"),
     )
@@ -53,6 +54,7 @@ class GroupDetail(Handler):
             group["name"],
             group=group,
             granted=granted,
+            fresh=fresh(group),
             seen=self.routes.menu(self.console.name, granted),
             sells=[(plan_id, names.get(plan_id, "")) for plan_id in group["plan_ids"]],
             people=people.rows,
@@ -91,6 +93,10 @@ class GroupEdit(_GroupForm):
     async def initial(self) -> Mapping[str, Any]:
         """The group as it is."""
         return await operators.get_group(self.scope, self.part("id"))
+
+    async def extra(self) -> Mapping[str, Any]:
+        """What is new since it was saved."""
+        return {"fresh": fresh(await operators.get_group(self.scope, self.part("id")))}
 
     async def save(self, form: operators.GroupForm) -> str:
         """Change it, unless someone else did."""

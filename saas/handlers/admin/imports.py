@@ -65,7 +65,7 @@ class New(UploadPage):
     title = N_("Import a file")
     template = "admin/imports/new.html"
     submit = N_("Upload and check")
-    saved = N_("The file is being checked. Nothing is imported before you say so.")
+    saved = N_("The file is being read and checked. Nothing is imported before you say so.")
     back = "/imports"
     creates = True
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from saas.handlers.columns import Row
 from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.routes import Menu, Route
 from saas.handlers.words import LEDGER_KINDS, METHODS
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import ledger, members
+from saas.tenants import ledger, members, payments
 from saas.tenants.paging import ListQuery, Page
 
 BRIEF_ENTRIES = (
@@ -29,6 +32,7 @@ class Ledger(ListPage):
     """Every entry, newest first."""
 
     title = N_("Ledger")
+    template = "admin/payments/ledger.html"
     search = N_("Member name, account or entry key")
     export = "ledger"
     columns = (
@@ -58,6 +62,15 @@ class Ledger(ListPage):
         found = await ledger.listing(self.scope, query)
         logins = await members.logins(self.scope, {row["member_id"] for row in found.rows})
         return Page([row | {"member_login": logins.get(row["member_id"], "")} for row in found.rows], found.next)
+
+    async def extra(self) -> Mapping[str, Any]:
+        """What the entries of a name or of some days come to, by kind; of all there are that would take too long."""
+        query = self.asked(self.filters)
+        if not (query.q or query.filters.get("since") or query.filters.get("until")):
+            return {"sums": [], "cut": False, "kinds": LEDGER_KINDS}
+        sums, cut = await payments.totals(self.scope, query, tuple(LEDGER_KINDS), by=("kind",))
+        sums.sort(key=lambda each: list(LEDGER_KINDS).index(each.kind))
+        return {"sums": sums, "cut": cut, "kinds": LEDGER_KINDS}
 
 
 ROUTES = [

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from saas.handlers.base import Handler
-from saas.handlers.changes import change_lines, changes_text
+from saas.handlers.changes import change_lines, changes_brief, changes_text
 from saas.handlers.forms import Choices
 from saas.handlers.lists import Column, Filter, ListPage
 from saas.handlers.log_words import ACTIONS, ACTOR_KINDS, NOUNS
@@ -24,10 +24,11 @@ COLUMNS = (
     Column(N_("From where"), "address", "code"),
     Column(N_("What"), "action", words=ACTIONS, role="title"),
     Column(N_("On what"), lambda row: row["target_name"] or row["target"]),
-    Column(N_("What it changed"), "changed", role="export"),
+    Column(N_("What it changed"), "changed", role="minor"),
     Column(N_("Number"), lambda row: row["seq"] or None, role="export"),
     Column(N_("Hash"), "hash", role="export"),
 )
+_ROOM = 24  # characters of a name in a table
 _STRANGE = ("tenant", "cloud_account", "pool")  # what only the platform's people act on
 _NOUNS = {name: word for name, word in NOUNS.items() if name not in _STRANGE}
 _ACTIONS = {name: word for name, word in ACTIONS.items() if name.partition(".")[0] not in _STRANGE}
@@ -58,12 +59,11 @@ class Log(ListPage):
         return {"actor": [(name, name) for name in (*names, SYSTEM.name)]}
 
     async def rows(self, query: ListQuery) -> Page:
-        """See audit.listing; the export has the changes in words."""
+        """See audit.listing; the export has all of the changes in words, the page as much as fits."""
         found = await audit.listing(self.scope, query)
-        if not self.query("format"):
-            return Page([_brief(row) for row in found.rows], found.next)
         names = await audit.names(self.scope, found.rows)
-        return Page([row | {"changed": changes_text(self.reader, row, names)} for row in found.rows], found.next)
+        said, shown = (changes_text, dict) if self.query("format") else (changes_brief, _brief)
+        return Page([shown(row) | {"changed": said(self.reader, row, names)} for row in found.rows], found.next)
 
     async def extra(self) -> Mapping[str, Any]:
         """Where the chain ends."""
@@ -71,10 +71,11 @@ class Log(ListPage):
 
 
 def _brief(row: Any) -> Any:
-    """The entry with so much of an id without a name that a table has room for it."""
-    if row["target_name"] or len(row["target"]) < 16:
-        return row
-    return row | {"target": f"{row['target'][:4]}…{row['target'][-6:]}"}
+    """The entry with so much of a long name, or of an id without a name, as a table has room for."""
+    name, id = row["target_name"], row["target"]
+    if len(name) > _ROOM:
+        return row | {"target_name": f"{name[:_ROOM]}…"}
+    return row if name or len(id) < 16 else row | {"target": f"{id[:4]}…{id[-6:]}"}
 
 
 class Entry(Handler):

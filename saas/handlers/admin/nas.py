@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from saas.errors import Invalid, Limit
+from saas.handlers import messages
 from saas.handlers.base import Handler
 from saas.handlers.certificates import Issued, card
 from saas.handlers.columns import Column, Row
@@ -16,14 +18,27 @@ from saas.handlers.routes import Menu, Route
 from saas.handlers.words import DROPS
 from saas.i18n import N_
 from saas.permissions import Permission
-from saas.tenants import adoption, device_types, engines, findings, nas, nas_config, plans
+from saas.tenants import (
+    adoption,
+    config_text,
+    device_types,
+    engines,
+    findings,
+    nas,
+    nas_config,
+    overview,
+    plans,
+    user_checks,
+)
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
-from saas.values import from_epoch
+from saas.values import from_epoch, utcnow
 
 MODES = labels(nas.NasForm, "mode")
 POLICIES = labels(nas.NasForm, "message_authenticator")
+CHECKS = labels(user_checks.UserCheckForm, "user_check")
 STATES = {"active": N_("Active"), "disabled": N_("Disabled")}
+FINDINGS = {kind: messages.STATES[kind][0] for kind in ("works", "silent", "secret", "unsigned", "dropped", "nothing")}
 MASK = "•" * 12
 
 
@@ -42,7 +57,9 @@ class NasList(ListPage):
         Column(N_("NAS identifier"), "identifier", "code"),
         Column(N_("Address"), known_by),
         Column(N_("Authentication mode"), "mode", words=MODES, role="minor"),
+        Column(N_("User check"), "user_check", words=CHECKS, role="minor"),
         Column(N_("Last good packet"), "last_at", "moment"),
+        Column(N_("Finding"), "finding", "status", words=FINDINGS),
         Column(N_("State"), "status", "status", words=STATES),
     )
     filters = (Filter("status", N_("State"), tuple(STATES.items())),)
@@ -55,7 +72,13 @@ class NasList(ListPage):
         """Devices, each with the moment of its last good packet."""
         found = await nas.listing(self.scope, query)
         seen = await engines.device_stats(self.scope, [row["_id"] for row in found.rows])
-        return Page([row | {"last_at": _last(seen.get(row["_id"]))} for row in found.rows], found.next)
+        return Page([row | self.seen(seen.get(row["_id"])) for row in found.rows], found.next)
+
+    def seen(self, stats: engines.DeviceStats | None) -> dict[str, Any]:
+        """What came of a device, in two columns."""
+        last_at, kind = _last(stats), findings.brief(stats)[0]
+        quiet = kind == "works" and last_at < utcnow() - overview.patience(self.scope)
+        return {"last_at": last_at, "finding": "silent" if quiet else kind}
 
 
 def _last(stats: engines.DeviceStats | None) -> Any:
@@ -68,18 +91,18 @@ class Config:
 
     vendor: str
     title: str
-    snippets: list[nas_config.Snippet]
+    snippets: list[config_text.Snippet]
     warnings: list[str]
 
 
-async def engine_facts(scope: Scope) -> nas_config.EngineFacts | None:
+async def engine_facts(scope: Scope) -> config_text.EngineFacts | None:
     """Where this tenant's devices send to; None while no engine runs."""
     running = [report for report in await engines.listing(scope) if report.state == "running"]
     if not running:
         return None
     interval = scope.tenant["parameters"]["interim_interval"]
     first = running[0]
-    return nas_config.EngineFacts(first.host, first.auth_port, first.acct_port, interval, first.radsec_port)
+    return config_text.EngineFacts(first.host, first.auth_port, first.acct_port, interval, first.radsec_port)
 
 
 async def configs(scope: Scope, device: nas.Nas, secret: str) -> list[Config]:
@@ -111,6 +134,7 @@ class NasDetail(Handler):
             kind=device_types.device_type(device["vendor"]),
             modes=MODES,
             policies=POLICIES,
+            checks=CHECKS,
             states=STATES,
             plans=await plans.bound_to(self.scope, device["_id"]),
             secret=secret,
@@ -122,9 +146,25 @@ class NasDetail(Handler):
 
 
 async def finding_of(page: Handler, device: nas.Nas) -> dict[str, Any]:
-    """What the part of the page that tells what came of the device shows."""
-    finding = await findings.of_device(page.ps, page.scope, device, page.address)
-    return {"finding": finding, "last_at": _last(finding.stats), "drops": DROPS, "known_by": adoption.known_by}
+    """What the part of the page that tells what came of the device shows. `typed` is where it may send from besides."""
+    where, typed = Bound(findings.WhereForm), ""
+    try:
+        typed = where.parse({"address": [page.query("address")]}).address
+        finding = await findings.of_device(page.ps, page.scope, device, page.address, typed)
+    except (Invalid, Limit) as error:
+        where.fail(error)
+        typed = ""
+        finding = await findings.of_device(page.ps, page.scope, device, page.address)
+    return {
+        "finding": finding,
+        "last_at": _last(finding.stats),
+        "drops": DROPS,
+        "known_by": adoption.known_by,
+        "where": where,
+        "typed": {"address": typed} if typed else {},
+        "alone": await adoption.owns(page.ps, page.scope, page.scope.tenant["pool"]),
+        "address": page.address,
+    }
 
 
 class NasSecret(NasDetail):

@@ -117,7 +117,7 @@ class EditText(FormPage):
         kind, language = notices_texts.place(self.part("id"))
         row = await notices_texts.own(self.scope, kind, language)
         text = await notices_texts.current(self.scope, kind, language)
-        return {"subject": text.subject, "text": text.text} | ({"version": row["version"]} if row else {})
+        return {"subject": text.subject, "text": text.text, "version": row["version"] if row else 0}
 
     async def extra(self) -> Mapping[str, Any]:
         """What it is for, and what it can name."""
@@ -182,13 +182,12 @@ class Webhook(FormPage):
         return {"url": webhook["url"] if webhook else "", "version": self.scope.tenant["version"]}
 
     async def extra(self) -> Mapping[str, Any]:
-        """The secret, how it goes, and what is posted."""
+        """How it goes, and what is posted; its secret as dots."""
         now = utcnow()
         sample: dict[str, Any] = {"kind": "payment", "member_id": "mem_…", "subject": "mem_…", "created_at": now}
         sample["facts"] = notices_texts.sample("payment", now)
         return {
             "webhook": webhooks.stored(self.scope) or {},
-            "secret": webhooks.secret(self.scope),
             "former_until": webhooks.former_until(self.scope),
             "events": [kind.event for kind in KINDS.values()],
             "example": json.dumps(webhooks.event(self.scope, sample), indent=2, ensure_ascii=False),
@@ -198,6 +197,15 @@ class Webhook(FormPage):
         """See webhooks.save."""
         await webhooks.save(self.scope, form, self.version)
         return self.url("/notices/webhook")
+
+
+class LookAtSecret(Handler):
+    """The secret, shown on demand; the look is logged."""
+
+    async def post(self) -> None:
+        """The part of the page that it stands in."""
+        secret, until = await webhooks.reveal(self.scope), webhooks.former_until(self.scope)
+        self.page("admin/notices/look.html", Webhook.title, secret=secret, former_until=until)
 
 
 class NewSecret(ConfirmPage):
@@ -247,6 +255,7 @@ ROUTES = [
     Route("/notices/texts/{id}/default", UseDefault, {"POST": _WRITE}),
     Route("/notices/webhook", Webhook, {"GET": _WRITE, "POST": _WRITE}),
     Route("/notices/webhook/secret", NewSecret, {"GET": _WRITE, "POST": _WRITE}),
+    Route("/notices/webhook/look", LookAtSecret, {"POST": _WRITE}),
     Route("/notices/webhook/on", SwitchOn, {"POST": _WRITE}),
     Route("/notices/webhook/test", TestWebhook, {"POST": _WRITE}),
     Route("/notices/{id}/resend", Resend, {"POST": Permission.MEMBERS_WRITE}),

@@ -31,11 +31,11 @@ class QuickOpen(FormPage):
     creates = True
 
     async def initial(self) -> Mapping[str, Any]:
-        """A password, and the plan where there is no choice."""
+        """A password, the plan where there is no choice, and the name that was looked for in vain."""
         sold = await plans.for_sale(self.scope)
         former = await self._former()
         chosen = former["plan_id"] if former else sold[0]["_id"] if len(sold) == 1 else ""
-        return {"password": security.new_secret(10), "plan_id": chosen}
+        return {"password": security.new_secret(10), "plan_id": chosen, "username": self.query("username")[:64]}
 
     async def _former(self) -> accounts.Account | None:
         """The account that was opened just before, if this is the next one. NotFound."""

@@ -17,6 +17,7 @@ from saas.tenants import factors, operators, plans, platform
 from saas.tenants.paging import ListQuery, Page
 from saas.tenants.scope import Scope
 
+FACTORS = {True: N_("on"), False: N_("off")}
 STATES = {"active": N_("Active"), "disabled": N_("Disabled")}
 
 
@@ -38,6 +39,7 @@ class OperatorList(ListPage):
         Column(N_("Login name"), "login", link="/operators/{_id}", role="title"),
         Column(N_("Real name"), "name"),
         Column(N_("Operator group"), "group"),
+        Column(N_("Second factor"), "factor", words={word: word for word in FACTORS.values()}),
         Column(N_("State"), state_of, "status", words=STATES),
         Column(N_("Added"), "created_at", "day", role="minor"),
     )
@@ -55,8 +57,12 @@ class OperatorList(ListPage):
         found = await operators.listing(self.scope, query)
         groups = await group_names(self.scope)
         rows = [row | {"group": groups.get(row["group_id"], "")} for row in found.rows]
-        first = query.after is None and not query.q and not query.filters
-        return Page([await self._owner(), *rows] if first else rows, found.next)
+        if query.after is None and not query.q and not query.filters:
+            rows.insert(0, await self._owner())
+        owner_id = self.scope.tenant["owner_id"]
+        secured = await factors.among(self.ps, {row["_id"] or owner_id for row in rows})
+        factor = [FACTORS[(row["_id"] or owner_id) in secured] for row in rows]
+        return Page([row | {"factor": each} for row, each in zip(rows, factor, strict=True)], found.next)
 
     async def _owner(self) -> dict[str, Any]:
         """The cloud account as a row that leads nowhere."""

@@ -14,19 +14,66 @@ from saas.handlers.forms.fields import describe
 from saas.handlers.routes import Menu, Route
 from saas.i18n import LANGUAGES, N_
 from saas.permissions import Permission
-from saas.tenants import audit, parameters
+from saas.tenants import audit, parameters, user_checks
 
 
 class Row(NamedTuple):
-    """A parameter as it is read: texts, who changed it last, whether it can be set to its default."""
+    """A parameter as it is read: texts, who changed it last, whether it can be set to its default.
+
+    `spoken`: a time in words, of what is kept in seconds.
+    """
 
     name: str
     title: str
     effect: str
     value: str
+    spoken: str
     default: str | None
     entry: audit.Entry | None
     resettable: bool
+
+
+class Elsewhere(NamedTuple):
+    """What one may look for here and is set at another place: that page's path and name."""
+
+    title: str
+    effect: str
+    path: str
+    page: str
+
+
+_ELSEWHERE = (
+    Elsewhere(
+        N_("Log-ins after the end"),
+        N_("Whether those who have expired are refused, get into another address pool, or a low speed: by plan."),
+        "/plans",
+        N_("Plans"),
+    ),
+    Elsewhere(
+        N_("Above the concurrency limit"),
+        N_("How many sessions an account may have, and whether its oldest gives way by itself: by plan."),
+        "/plans",
+        N_("Plans"),
+    ),
+    Elsewhere(
+        N_("User check"),
+        N_("Authentication with the password, free of it, or without any check of the user: by device."),
+        "/nas",
+        N_("NAS devices"),
+    ),
+    Elsewhere(
+        N_("Webhook"),
+        N_("The other channel of notices beside mail: every notice is posted to a program of yours."),
+        "/notices/webhook",
+        N_("Webhook"),
+    ),
+    Elsewhere(
+        N_("Operation log"),
+        N_("It is kept for ever and cannot be shortened: each entry proves the one before it."),
+        "/log",
+        N_("Operation log"),
+    ),
+)
 
 
 class Parameters(Handler):
@@ -36,12 +83,21 @@ class Parameters(Handler):
         """The page."""
         asked = self.query("q").strip()[:64]
         rows = list(self._rows(await parameters.changed_by(self.scope)))
-        found = [row for row in rows if asked.lower() in f"{row.title} {row.effect} {row.name}".lower()]
-        parts = [
-            (key, title, [row for row in found if parameters.part_of(row.name) == key])
-            for key, title in parameters.PARTS.items()
-        ]
-        self.page("admin/parameters/list.html", N_("Parameters"), asked=asked, parts=[p for p in parts if p[2]])
+        parts = []
+        for key, title in parameters.PARTS.items():
+            of_part = [row for row in rows if parameters.part_of(row.name) == key]
+            whole = _has(asked, self.reader(title))
+            found = [row for row in of_part if whole or _has(asked, row.title, row.effect, row.name)]
+            parts += [(key, title, found)] if found else []
+        elsewhere = [each for each in _ELSEWHERE if _has(asked, self.reader(each.title), self.reader(each.effect))]
+        self.page(
+            "admin/parameters/list.html",
+            N_("Parameters"),
+            asked=asked,
+            parts=parts,
+            elsewhere=elsewhere,
+            unchecked=await user_checks.open_ones(self.scope),
+        )
 
     def _rows(self, changed: Mapping[str, audit.Entry]) -> Iterator[Row]:
         form, stored = parameters.ParametersForm, self.scope.tenant["parameters"]
@@ -52,10 +108,17 @@ class Parameters(Handler):
                 title=self.reader(info.title),
                 effect=self.reader(info.help),
                 value=value_text(self.reader, form, info.name, value),
+                spoken=self.reader.duration(value) if info.hints.get("seconds") else "",
                 default=None if default is None else value_text(self.reader, form, info.name, default),
                 entry=changed.get(info.name),
                 resettable=default not in (None, value),
             )
+
+
+def _has(asked: str, *texts: str) -> bool:
+    """Whether each of the words asked for stands in one of the texts."""
+    whole = " ".join(texts).lower()
+    return all(word in whole for word in asked.lower().split())
 
 
 class _Part(FormPage):

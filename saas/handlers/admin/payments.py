@@ -88,7 +88,15 @@ class Payments(ListPage):
     async def extra(self) -> Mapping[str, Any]:
         """What the list comes to, all its pages together."""
         sums, cut = await payments.totals(self.scope, self.asked(self.filters))
-        return {"sums": sums, "cut": cut, "kinds": LEDGER_KINDS, "methods": PAID_BY}
+        order = {method: place for place, method in enumerate(PAID_BY)}
+        sums.sort(key=lambda each: (each.kind != "payment", order.get(each.method, len(order))))
+        return {
+            "sums": sums,
+            "net": sum(each.amount for each in sums),
+            "cut": cut,
+            "kinds": LEDGER_KINDS,
+            "methods": PAID_BY,
+        }
 
 
 async def shown(scope: Scope, rows: Sequence[Any]) -> list[dict[str, Any]]:

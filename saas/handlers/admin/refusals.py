@@ -23,7 +23,7 @@ class Refusals(ListPage):
     export = "refusals"
     sort = "-last_at"
     columns = (
-        Column(N_("User name"), "username", role="title"),
+        Column(N_("User name"), "username", link="/accounts/{account_id}", role="title"),
         Column(N_("Why"), "reason", words=REASONS),
         Column(N_("Times"), "count", "number"),
         Column(N_("Device"), "device"),

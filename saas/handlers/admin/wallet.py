@@ -10,6 +10,9 @@ from saas.handlers.routes import Route
 from saas.i18n import N_
 from saas.permissions import Permission
 from saas.tenants import members, wallet
+from saas.tenants.accounts import PAY_METHODS
+
+_METHOD = "paid_by"  # the cookie with the method that was used last
 
 
 class _BalancePage(FormPage):
@@ -37,11 +40,19 @@ class TopUp(_BalancePage):
     submit = N_("Take the money")
     saved = ""
 
+    async def initial(self) -> Mapping[str, Any]:
+        """As it was paid last time at this desk."""
+        last = self.get_cookie(_METHOD, "")
+        return {**await super().initial(), **({"method": last} if last in PAY_METHODS else {})}
+
     async def save(self, form: wallet.TopUpForm) -> str:
-        """See wallet.top_up."""
+        """See wallet.top_up; its receipt is a click away."""
         entry = await wallet.top_up(self.scope, self.part("id"), form, self.attempt)
+        self.keep(_METHOD, form.method)
         words = {"amount": self.reader.money(entry["amount"]), "balance": self.reader.money(entry["after"])}
-        self.flash("success", self.reader(N_("{amount} received. The balance is {balance}."), **words))
+        may = self.can("/payments/{id}/receipt", "POST")
+        offer = (self.url("/payments/{id}/receipt", id=entry["_id"]), N_("Receipt")) if may else None
+        self.flash("success", self.reader(N_("{amount} received. The balance is {balance}."), **words), offer)
         return self.url("/members/{id}", id=self.part("id"))
 
 

@@ -6,6 +6,8 @@ Hints stand in ``Field(json_schema_extra={…})``:
   (a date with a time), email, file (it arrives as base64)
 - ``scale``: the field is stored as this many units for each one typed, e.g. 1_000_000 for Mbps kept as bit/s
 - ``unit``: message id of what stands behind the box, e.g. "Mbps"
+- ``zero``: message id that is printed where the value is 0, e.g. "never"
+- ``seconds``: the number is a time, which is told in words too where it is shown
 - ``labels``: value -> message id, for the choices of a Literal
 - ``group``: message id; fields of one group are folded away under that heading
 - ``when``: (field, choice, …): shown only while that field has one of the choices, where scripts run

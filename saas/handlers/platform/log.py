@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from saas.handlers.admin.log import COLUMNS
@@ -22,7 +23,7 @@ class Log(ListPage):
     title = N_("Platform log")
     search = N_("Who, or the name of what was changed")
     export = "platform-log"
-    columns = COLUMNS
+    columns = tuple(replace(each, role="export") if each.value == "changed" else each for each in COLUMNS)
     template = "admin/log/list.html"
     filters = (Filter("noun", N_("Kind of object"), tuple((n, NOUNS[n]) for n in ("tenant", "pool", "cloud_account"))),)
     empty = N_("Nothing has been done yet.")
