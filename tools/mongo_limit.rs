@@ -5,7 +5,8 @@
 
 //@ secantus-commands src/storage.rs     /// Whether some document gives the index an array to index.
     /// The first `wanted` documents that match `filter`, of those whose entries in `index` lie from the first key of
-    /// `span` on and before the second, in the order of the entries, or backward. `None`: this store does not walk so.
+    /// `span` on and before the second, in the order of the entries, or backward. Without a filter documents are not
+    /// read, and are empty. `None`: this store does not walk so.
     #[allow(clippy::too_many_arguments)]
     fn first_rows(
         &self,
@@ -14,7 +15,7 @@
         _index: &str,
         _span: (&[u8], &[u8]),
         _backward: bool,
-        _filter: &Document,
+        _filter: Option<&Document>,
         _vars: &Document,
         _wanted: usize,
     ) -> Result<Option<Vec<(i64, Vec<u8>)>>, StorageError> {
@@ -29,7 +30,7 @@
         index: &str,
         span: (&[u8], &[u8]),
         backward: bool,
-        filter: &Document,
+        filter: Option<&Document>,
         vars: &Document,
         wanted: usize,
     ) -> Result<Option<Vec<(i64, Vec<u8>)>>, StorageError> {
@@ -39,8 +40,8 @@
 
 //@ secantus-storage src/lib.rs     pub fn find_matching(&self, db: &str, coll: &str, filter: &Document) -> Result<Vec<Vec<u8>>> {
     /// The first `wanted` documents that match `filter`, of those whose entries in `index` lie from the first key of
-    /// `span` on and before the second, in the order of the entries, or backward. `None` for a collection whose order
-    /// is its own.
+    /// `span` on and before the second, in the order of the entries, or backward. Without a filter documents are not
+    /// read, and are empty. `None` for a collection whose order is its own.
     #[allow(clippy::too_many_arguments)]
     pub fn first_rows(
         &self,
@@ -49,7 +50,7 @@
         index: &str,
         span: (&[u8], &[u8]),
         backward: bool,
-        filter: &Document,
+        filter: Option<&Document>,
         vars: &Document,
         wanted: usize,
     ) -> Result<Option<Vec<(i64, Vec<u8>)>>> {
@@ -83,11 +84,11 @@ fn walk_span(
     index: &str,
     (first, end): (&[u8], &[u8]),
     backward: bool,
-    filter: &Document,
+    filter: Option<&Document>,
     vars: &Document,
     wanted: usize,
 ) -> Result<Vec<(i64, Vec<u8>)>> {
-    let sets = secantus_core::query::InSets::prepare(filter);
+    let sets = secantus_core::query::InSets::prepare(filter.unwrap_or(&Document::new()));
     let _sets = secantus_core::query::InSetsGuard::install(&sets);
     let mut found = Vec::new();
     let documents = match session.open_cursor(&doc_table_for(db, coll), None) {
@@ -110,7 +111,9 @@ fn walk_span(
             (ours && key >= first && key < end).then_some(row)
         })?;
         let Some(row) = within else { break };
-        if let Some(row) = row {
+        if let (Some(row), None) = (row, filter) {
+            found.push((row, vec![5, 0, 0, 0, 0]));
+        } else if let (Some(row), Some(filter)) = (row, filter) {
             documents.set_key_ssq(db, coll, row);
             match documents.search() {
                 Ok(()) => {
@@ -132,15 +135,24 @@ fn walk_span(
 
 //@ secantus-commands src/explain/order.rs     let Some(matched) = storage.matching_rows(
     if near.is_none() && hinted_geo.is_none() {
-        if let Some(rows) = first_rows(storage, ask)? {
+        if let Some(rows) = first_rows(storage, ask, false)? {
             return Ok(Some(rows));
         }
     }
 
 //@ secantus-commands src/explain/order.rs /// Whether a sort is one the planner reads: every key a field, every value
+/// What `find` does for a pipeline that takes so many documents first; `unread`: no stage asks for a field of them.
+pub(crate) fn first_of_pipeline(storage: &dyn Storage, ask: &Ask, unread: bool) -> Result<Vec<Vec<u8>>, StorageError> {
+    match if unread { first_rows(storage, ask, true)? } else { None } {
+        Some(rows) => Ok(rows.into_iter().map(|(_, document)| document).collect()),
+        None => find(storage, ask),
+    }
+}
+
 /// As many rows as `ask` takes, where its plan is a walk of one index: then the walk is in the order of the sort, and
-/// need go no further. `None`: it is another plan, or a walk that `span` does not know.
-fn first_rows(storage: &dyn Storage, ask: &Ask) -> Result<Option<Rows>, StorageError> {
+/// need go no further. `unread`: by the keys alone, with empty documents. `None`: it is another plan, or a walk that
+/// `span` does not know, or one whose keys do not tell all.
+fn first_rows(storage: &dyn Storage, ask: &Ask, unread: bool) -> Result<Option<Rows>, StorageError> {
     // Of chosen values each is looked up: planning that would cost more than it saves.
     let chosen = |test: &Bson| test.as_document().is_some_and(|test| test.contains_key("$in"));
     if ask.limit <= 0 || ask.hint.is_some() || ask.collation.is_some() || ask.filter.values().any(chosen) {
@@ -167,23 +179,40 @@ fn first_rows(storage: &dyn Storage, ask: &Ask) -> Result<Option<Rows>, StorageE
         trial: None,
     };
     let plan = plan::plan(&query, &catalog);
-    let Node::Fetch { input, .. } = access(&plan) else {
+    let Node::Fetch { input, filter } = access(&plan) else {
         return Ok(None);
     };
     let Node::IxScan(scan) = access(input) else {
         return Ok(None);
     };
-    let Some((first, end)) = span(scan) else {
+    if unread && (filter.is_some() || scan.filter.is_some() || !plain_keys(scan)) {
+        return Ok(None);
+    }
+    let Some((first, end)) = span(scan, unread) else {
         return Ok(None);
     };
     let (index, span, wanted) = (&scan.index.name, (&first[..], &end[..]), ask.limit as usize);
-    storage.first_rows(ask.db, ask.coll, index, span, scan.backward, ask.filter, ask.vars, wanted)
+    let tested = (!unread).then_some(ask.filter);
+    storage.first_rows(ask.db, ask.coll, index, span, scan.backward, tested, ask.vars, wanted)
+}
+
+/// Whether the keys within a scan are those of the documents that fit: columns of one value each, then one range, and
+/// nothing asked of the columns behind; no numbers, of which different ones may have the same key.
+fn plain_keys(scan: &super::node::IxScan) -> bool {
+    let mut columns = scan.bounds.iter().skip_while(|column| column.len() == 1 && column[0].is_point());
+    columns.next();
+    columns.all(|column| column.len() == 1 && column[0].is_all())
+        && scan.bounds.iter().flatten().all(|each| {
+            [&each.lo, &each.hi].into_iter().all(|end| {
+                !matches!(end, Bson::Int32(_) | Bson::Int64(_) | Bson::Double(_) | Bson::Decimal128(_))
+            })
+        })
 }
 
 /// Where the entries of a scan begin, and the key before which they end: columns of one value each, then what is
-/// between two values of the next. It may hold more than the scan does, never less, as the walk tests each document.
-/// `None` where entries are not in the order of their documents, or a document has several of them there.
-fn span(scan: &super::node::IxScan) -> Option<(Vec<u8>, Vec<u8>)> {
+/// between two values of the next, these included unless it is to be `exact`. What is asked of the columns behind is
+/// left out. `None` where entries are not in the order of their documents, or a document has several of them there.
+fn span(scan: &super::node::IxScan, exact: bool) -> Option<(Vec<u8>, Vec<u8>)> {
     let index = &scan.index;
     let ascends = index.key.values().all(|way| crate::util::as_i64(way) == Some(1));
     if index.name == "_id_" || !index.plain || !ascends || index.collation.is_some() || scan.no_bounds {
@@ -212,20 +241,37 @@ fn span(scan: &super::node::IxScan) -> Option<(Vec<u8>, Vec<u8>)> {
         if several.into_iter().any(|path| !path.is_empty()) {
             return None;
         }
-        let bound = |value: &Bson| -> Option<Vec<u8>> {
+        // Before all entries of a value, or behind them: there two zeros follow on it, those of the row's number or
+        // stored ones.
+        let bound = |value: &Bson, behind: bool| -> Option<Vec<u8>> {
             let encoded = secantus_core::sortkey::encode_value(value, None).ok()?;
-            Some(stored(&[key.as_slice(), encoded.as_slice()].concat()))
+            let mut bound = stored(&[key.as_slice(), encoded.as_slice()].concat());
+            if behind {
+                bound.extend_from_slice(if last { &[0, 1] } else { &[0, 0xff, 0, 0xff, 0xff] });
+            }
+            Some(bound)
         };
-        let mut end = bound(&only.hi)?;
-        // A text goes on where its key does; of no other value is a key the beginning of another's.
-        end.push(if matches!(only.hi, Bson::String(_)) { 1 } else { 0xff });
-        return Some((bound(&only.lo)?, end));
+        return Some((bound(&only.lo, exact && !only.lo_incl)?, bound(&only.hi, !exact || only.hi_incl)?));
     }
     None
 }
 
 //@ secantus-commands src/aggregate.rs                     None => read(None, 0),
-                    None if first_limit(&rest) > 0 => read(None, first_limit(&rest)),
+                    None if first_limit(&rest) > 0 => crate::explain::order::first_of_pipeline(
+                        storage,
+                        &crate::explain::order::Ask {
+                            db: &ctx.db_name,
+                            coll: c,
+                            filter: &filter,
+                            sort: None,
+                            hint,
+                            collation: collation.as_ref(),
+                            vars: &vars,
+                            limit: first_limit(&rest),
+                            asked: Default::default(),
+                        },
+                        secantus_core::pipeline_prefix_fields(&rest).is_some_and(|fields| fields.is_empty()),
+                    ),
 
 //@ secantus-commands src/aggregate.rs fn leading_sort(rest: &[Bson], nothing_lifted: bool) -> LeadingSort {
 /// How many documents a pipeline takes that begins with a `$limit`; 0 is all of them.
