@@ -57,7 +57,7 @@ class NasList(ListPage):
         Column(N_("NAS identifier"), "identifier", "code"),
         Column(N_("Address"), known_by),
         Column(N_("Authentication mode"), "mode", words=MODES, role="minor"),
-        Column(N_("User check"), "user_check", words=CHECKS, role="minor"),
+        Column(N_("User check"), "user_check", words=CHECKS, role="extra"),
         Column(N_("Last good packet"), "last_at", "moment"),
         Column(N_("Finding"), "finding", "status", words=FINDINGS),
         Column(N_("State"), "status", "status", words=STATES),
