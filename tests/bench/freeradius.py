@@ -168,7 +168,8 @@ class FreeRadius:
         (folder / "radiusd.conf").write_text((_BASE + text).format(**facts))
         (folder / "dictionary").write_text("")
         command = [tool("freeradius", "freeradius"), "-d", str(folder), "-n", "radiusd", "-l", "stdout"]
-        self._process = Process([*command, "-s" if single else "-f"], folder / "freeradius.log")
+        huge = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # its users too lie in huge pages: at its best
+        self._process = Process([*command, "-s" if single else "-f"], folder / "freeradius.log", environment=huge)
         self._process.ready(lambda: "Ready to process requests" in self._process.log.read_text(errors="replace"))
 
     def roles(self) -> dict[str, Sequence[int]]:
