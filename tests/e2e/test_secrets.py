@@ -78,6 +78,7 @@ async def test_a_secret_is_hidden_again(
         assert await faults(page) == [] and (width > 1000 or not await page.evaluate(SMALL))
         await (page.locator("#dialog [data-hide]").click() if by_hand else page.clock.fast_forward(WHILE))
         await expect(page.locator("#dialog")).to_be_hidden()
+        await expect(page.locator("#dialog")).to_be_empty()
         assert USER_PASSWORD not in await page.content()
     assert await looks(shop, "account.reveal_password") == 2
 

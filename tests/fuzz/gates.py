@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
 from types import SimpleNamespace
@@ -200,7 +200,7 @@ class Gates:
     async def _fetch(self, names: list[tuple[str, str]]) -> dict[tuple[str, str], LoginRecord]:
         return {name: RECORDS[name] for name in names if name in RECORDS}
 
-    async def recorded(self, _ps: Any, _pool: str, events: Sequence[AcctEvent]) -> None:
+    async def recorded(self, _ps: Any, _pool: str, events: Sequence[AcctEvent], _silences: Mapping[str, int]) -> None:
         """What the journal and its applier do with events, without their stores: encode, decode, fold into rows."""
         if journal.decode(journal.encode(events)) != tuple(events):
             raise ValueError("an event does not survive the journal")
