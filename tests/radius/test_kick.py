@@ -27,9 +27,13 @@ async def dial(device: Client, station: dict[str, str], session_id: str) -> bool
 
 
 async def applied(ps: PlatformScope) -> None:
-    reading = await journal.read(ps, 0.05)
-    await apply.apply(ps, reading.groups)
-    await journal.remove(ps, reading.groups)
+    """Apply all that was recorded, also what other tests left behind."""
+    complete = False
+    while not complete:
+        reading = await journal.read(ps, 0.05)
+        await apply.apply(ps, reading.groups)
+        await journal.remove(ps, reading.groups)
+        complete = reading.complete
 
 
 async def listens(business: Business, port: int) -> None:
