@@ -172,7 +172,7 @@ async def test_a_plan_card_is_previewed_and_redeemed(
     assert "16 letters and digits" in await seen(boss, f"{page}/redeem", "ABC", **own_account)
     assert await do(boss, f"{page}/redeem", code=card_codes.grouped(made.codes[0]), **own_account) == page
     after = said(text(await boss.get(page, **EN)))
-    assert "兑换成功：Monthly × 2。" in after and "Card redeemed ¥55.00" in after
+    assert "兑换成功：Monthly × 2。" in after and "Card redeemed · ¥55.00" in after
     ledger = said(text(await boss.get(f"{admin}/ledger?method=card&q={account['username']}", **EN)))
     assert "¥55.00" in ledger and "Recharge card" in ledger
     refused = await boss.post(
