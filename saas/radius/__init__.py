@@ -2,6 +2,7 @@
 known waits for no store.
 
     codec.py           the only door to pyrad: octets to Packet, names and values to attributes
+    wire.py, wire.c    attributes taken apart, digests, signatures: the same in Python and in C, with md5.h
     authenticators.py  what proves a packet and hides a password; signed requests and replies
     methods.py         PAP, CHAP, MS-CHAPv1, MS-CHAPv2, MPPE keys: pure
     eap.py             EAP: the rounds of a login, sealed into State between them
@@ -14,8 +15,10 @@ known waits for no store.
     devices.py         the pool's devices, as the store has them
     names.py           dynamic DNS names of devices
     server.py          sockets: batches of datagrams in, answers out
+    datagrams.py, .c   many datagrams with one system call: the same in Python and in C
     gate.py            the way of a datagram up to its handler; the drop reasons
     duplicates.py      answers that are still remembered
+    lanes.py           how much of a worker one tenant may take
     batches.py         work that waits for a store
     logins.py          accounts cached in the worker
     guard.py           wrong passwords, and when no more are tested
